@@ -1,4 +1,4 @@
-"""What every fit shares: data that stay on the device, the order of the rows, checkpoints, encoding, progress.
+"""What every fit shares: data that stay on the device, the order of the rows, checkpoints, history, progress.
 
 A `ResidentModel` holds the images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy.
 The order of the rows is a function of the seed and of the place where training stands, never of what happened
@@ -7,13 +7,17 @@ before: that is what lets an interrupted fit go on and end with the numbers of a
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import hashlib
+import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from keras import ops
 from tqdm.auto import tqdm
@@ -47,14 +51,14 @@ class ResidentModel(keras.Model):
         return super().train_step((images, targets))
 
 
-def shuffled_rows(n: int, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) -> tf.data.Dataset:
     """Batches of row numbers, shuffled anew each epoch by a permutation drawn from (seed, epoch) alone.
 
     Args:
         n: number of rows.
         batch_size: rows a batch; the last batch of an epoch holds what is left, never nothing.
         seed: non-negative int.
-        first_epoch: the epoch to begin at, so that a resumed fit sees the order an uninterrupted one would.
+        first_iteration: the iteration to begin at, the first of an epoch.
 
     Returns:
         an endless data set of int64 (batch,).
@@ -63,7 +67,7 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_epoch: int = 0) -> t
     def epoch_rows(epoch):
         return tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=(seed, epoch))
 
-    epochs = tf.data.Dataset.counter(start=first_epoch)
+    epochs = tf.data.Dataset.counter(start=first_iteration // -(-n // batch_size))
     return epochs.flat_map(lambda e: tf.data.Dataset.from_tensor_slices(epoch_rows(e)).batch(batch_size))
 
 
@@ -87,30 +91,125 @@ def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.D
     return tf.data.Dataset.counter(start=first_iteration).map(batch)
 
 
-def encode(encoder: keras.Model, images: np.ndarray, batch_size: int = 2000, progress: bool = False) -> np.ndarray:
-    """Run a model over all images in large batches, without the cost and the growth of `predict` in a loop.
+def batched(model: keras.Model, batch_size: int = 2000) -> Callable[..., np.ndarray]:
+    """A function that runs a model over any number of inputs in large batches.
+
+    It is traced once and then costs neither the time nor the memory that `predict` takes in a loop.
 
     Args:
-        encoder: a model of float images in [0, 1] (or of embeddings, for a decoder).
-        images: (n, ...), uint8 in 0..255 or floats.
-        batch_size: images a call.
-        progress: show a bar.
+        model: a model of float images in [0, 1], or of embeddings.
+        batch_size: inputs a call.
 
     Returns:
-        float32 (n, ...), the model's outputs in the order of the images.
+        f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> float32 (n, ...) in the same order;
+        `progress` names the bar to show.
     """
-    encoder.jit_compile = False  # XLA is slower than oneDNN on a CPU, and compiles anew for the last, shorter batch
-    starts = tqdm(range(0, len(images), batch_size), desc="encoding", unit="batch", disable=not progress, leave=False)
-    return np.concatenate([encoder.predict_on_batch(to_unit(images[s : s + batch_size])) for s in starts])
+    run = tf.function(lambda inputs: model(to_unit(inputs), training=False), reduce_retracing=True)
+
+    def over_all(inputs: np.ndarray, progress: str | None = None) -> np.ndarray:
+        starts = tqdm(
+            range(0, len(inputs), batch_size), desc=progress, unit="batch", disable=progress is None, leave=False
+        )
+        return np.concatenate([run(tf.constant(inputs[s : s + batch_size])).numpy() for s in starts])
+
+    return over_all
+
+
+def train(
+    model: ResidentModel, rows: Callable[[int], tf.data.Dataset], steps: int, iterations: int, done: int, callbacks
+) -> None:
+    """Fit until `iterations` are done, in Keras epochs of `steps`; the last one is shorter if it must be.
+
+    Args:
+        model: a compiled model that holds its data.
+        rows: iteration -> the row numbers from there on.
+        steps: iterations an epoch.
+        iterations: iterations in all.
+        done: iterations done before, as a restored optimizer counts them.
+        callbacks: Keras callbacks. One that sets `model.stop_training` ends the fit.
+    """
+    whole, rest = divmod(iterations, steps)
+    for first, last, of in ((done // steps, whole, steps), (whole, whole + 1, rest)):
+        if of and first < last and not model.stop_training and done < iterations:
+            model.fit(
+                rows(first * steps),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=of,
+                shuffle=False,  # the order is ours
+                verbose=0,
+                callbacks=callbacks,
+            )
 
 
 def steps_per_call(*steps: int, most: int = 140) -> int:
     """The largest number of steps for one graph call that divides each of `steps` and is at most `most`.
 
-    Keras would overrun an epoch whose steps are no multiple of `steps_per_execution`.
+    Keras would overrun an epoch whose steps are no multiple of `steps_per_execution`. Zeros do not count.
     """
     whole = int(np.gcd.reduce(steps))
     return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
+
+
+class History(keras.callbacks.Callback):
+    """Keep one row an epoch: in memory, and in a CSV file that is rewritten whole and renamed into place.
+
+    Keras's `CSVLogger` appends: a fit resumed from a checkpoint older than its last line logs an epoch twice.
+    """
+
+    def __init__(self, path: Path | None, done: int = 0):
+        """Take up the file at `path`, if there is one, without the rows after `done` iterations."""
+        super().__init__()
+        self.path = path
+        self.rows = []
+        if done and path and path.exists():
+            table = pd.read_csv(path, float_precision="round_trip")
+            self.rows = table[table["iteration"] <= done].to_dict("records")
+        self._time = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.add({"epoch": epoch + 1, "iteration": iterations_done(self.model), **logs})
+
+    def add(self, row: dict) -> None:
+        """Append a row, with the seconds since the last one, and write the file."""
+        now = time.monotonic()
+        self.rows.append({**row, "seconds": round(now - self._time, 3)})
+        self._time = now
+        if self.path:
+            part = self.path.with_name(f"part-{self.path.name}")
+            pd.DataFrame(self.rows).to_csv(part, index=False)
+            os.replace(part, self.path)
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stop a fit whose loss is no longer a number, before anything of it is recorded."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"the loss is {logs['loss']} after {iterations_done(self.model)} iterations: expected a finite number. "
+                "The last good checkpoint is kept; lower lambda, or look for broken images"
+            )
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch."""
+
+    def __init__(self, description: str, iterations: int, done: int, enabled: bool = True):
+        super().__init__()
+        self.bar = tqdm(
+            total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.set_postfix_str(f"loss {logs['loss']:.4f}", refresh=False)
+        self.bar.update(self.model.steps_per_execution)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -128,14 +227,10 @@ class Checkpoint(keras.callbacks.Callback):
         self._saved = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.model.stop_training or time.monotonic() - self._saved >= self.seconds:
-            self.save()
+        if time.monotonic() - self._saved >= self.seconds:
+            self.on_train_end()
 
     def on_train_end(self, logs=None):
-        self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint now."""
         save_weights(self.model, self.path)
         self._saved = time.monotonic()
 
@@ -157,43 +252,57 @@ def save_weights(model: keras.Model, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def restore(model: keras.Model, path: Path) -> int:
+def restore(model: keras.Model, path: Path | None) -> int:
     """Load a checkpoint into a compiled model, if there is one.
 
     Args:
         model: the compiled model, built as it was when the checkpoint was saved.
-        path: the checkpoint's file.
+        path: the checkpoint's file, or None.
 
     Returns:
-        the number of training iterations behind it; 0 where no usable checkpoint is found.
+        the number of training iterations behind it; 0 where there is none.
     """
-    if not Path(path).exists():
+    if path is None or not Path(path).exists():
         return 0
     model.optimizer.build(model.trainable_variables)
     model.load_weights(path)
+    return iterations_done(model)
+
+
+def iterations_done(model: keras.Model) -> int:
+    """The training iterations behind a compiled model, as its optimizer counts them."""
     return int(ops.convert_to_numpy(model.optimizer.iterations))
 
 
-def trim_history(path: Path, epochs: int) -> list[dict[str, str]]:
-    """Drop from a CSV log what lies behind the checkpoint, so that a resumed fit does not log an epoch twice.
+def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
+    """Make a folder the place of one fit, so that no other fit resumes from its checkpoint.
 
     Args:
-        path: a file written by `keras.callbacks.CSVLogger`, or a name where none is yet.
-        epochs: how many epochs the checkpoint has behind it.
+        directory: made if missing.
+        settings: what the fit depends on, JSON types.
+        arrays: the data that it depends on.
 
-    Returns:
-        the rows that stay, as dicts of strings.
+    Raises:
+        ValueError: the folder belongs to a fit of other settings or other data.
     """
-    path = Path(path)
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values() and int(row["epoch"]) < epochs]
+    directory.mkdir(parents=True, exist_ok=True)
+    digests = {name: hashlib.sha256(np.ascontiguousarray(a)).hexdigest() for name, a in arrays.items()}
+    mine = json.loads(json.dumps({**settings, **digests}))
+    path = directory / "fit.json"
+    if path.exists():
+        theirs = json.loads(path.read_text())
+        differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
+        if differs:
+            raise ValueError(
+                f"{directory} holds the fit of other {', '.join(sorted(differs))}: expected a new folder or the "
+                "same settings and data. Remove it, or name another"
+            )
+        return
     part = path.with_name(f"part-{path.name}")
-    with open(part, "w", newline="") as file:
-        if rows:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+    part.write_text(json.dumps(mine, indent=1))
     os.replace(part, path)
-    return rows
+
+
+def scope(strategy: tf.distribute.Strategy | None):
+    """The scope in which a model is built and compiled to train under `strategy`; nothing for None."""
+    return strategy.scope() if strategy else contextlib.nullcontext()

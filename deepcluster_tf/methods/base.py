@@ -1,0 +1,108 @@
+"""What every method has: settings by name, checked input, a fit that resumes."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from deepcluster_tf import fitting
+
+
+class Method:
+    """Base of the methods. A subclass's constructor takes keyword-only settings and stores them under their names."""
+
+    @classmethod
+    def defaults(cls) -> dict:
+        """The settings and their values in the document."""
+        return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+
+    def get_params(self) -> dict:
+        """All settings by name."""
+        return {name: getattr(self, name) for name in self.defaults()}
+
+    def _require(self, **ranges: tuple[float, float]) -> None:
+        """Refuse a setting outside [low, high], or one that is no whole number though its default is."""
+        for name, (low, high) in ranges.items():
+            value, whole = getattr(self, name), isinstance(self.defaults()[name], int)
+            number = isinstance(value, (int, np.integer) if whole else (int, float, np.number))
+            if not number or isinstance(value, bool) or not low <= value <= high:
+                kind = "a whole number" if whole else "a number"
+                between = f"from {low:g} to {high:g}" if high < np.inf else f"of {low:g} or more"
+                raise ValueError(f"{name} must be {kind} {between}; received {value!r}")
+
+    @staticmethod
+    def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """Refuse what is not a batch of images.
+
+        Args:
+            images: array to check.
+            image_shape: (height, width, channels) that the fitted model expects, if there is one.
+
+        Returns:
+            the images, uint8 as given or as float32.
+
+        Raises:
+            ValueError: wrong shape or dtype, values out of range, or not a number.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or not len(images):
+            raise ValueError(f"images must have the shape (n, height, width, channels), n >= 1; received {images.shape}")
+        if image_shape is not None and images.shape[1:] != tuple(image_shape):
+            raise ValueError(f"images must have the shape (n, {', '.join(map(str, image_shape))}); received {images.shape}")
+        if images.dtype == np.uint8:
+            return images
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(f"images must be uint8 in 0..255 or floats in 0..1; received {images.dtype}")
+        if not (images.min() >= 0 and images.max() <= 1):  # also false for NaN
+            raise ValueError(f"float images must be in 0..1; received {images.min():g} to {images.max():g}")
+        return images.astype(np.float32, copy=False)
+
+    @staticmethod
+    def checked_labels(labels: np.ndarray | None, n: int, n_clusters: int) -> np.ndarray:
+        """Refuse labels that do not fit the images.
+
+        Args:
+            labels: int (n,), 0..n_clusters-1 or -1 where unknown; None: all unknown.
+            n: number of images.
+            n_clusters: number of clusters.
+
+        Returns:
+            int64 (n,).
+
+        Raises:
+            ValueError: wrong length, no integers, or out of range.
+        """
+        labels = np.full(n, -1) if labels is None else np.asarray(labels)
+        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels must be integers, one for each of {n} images; received {labels.dtype} {labels.shape}")
+        if labels.min() < -1 or labels.max() >= n_clusters:
+            raise ValueError(
+                f"labels must be in 0..{n_clusters - 1}, or -1 where unknown; received {labels.min()} to {labels.max()}"
+            )
+        return labels.astype(np.int64)
+
+    @staticmethod
+    def _train(
+        model, rows, steps: int, iterations: int, directory: Path | None, phase: str, progress: bool, *callbacks
+    ) -> list[dict]:
+        """Fit a compiled resident model, from its checkpoint if there is one; returns the rows of its history.
+
+        `callbacks` may have `begin(done, history)`, called once the weights are those to start from.
+        """
+        checkpoint = directory and directory / "checkpoint.weights.h5"
+        done = fitting.restore(model, checkpoint)
+        history = fitting.History(directory and directory / "history.csv", done)
+        keepers = []
+        if directory:
+            board = keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False)
+            keepers = [board, fitting.Checkpoint(checkpoint)]
+        with fitting.Progress(phase, iterations, done, progress) as bar:
+            for callback in callbacks:
+                callback.set_model(model)
+                callback.begin(done, history)
+            everything = [fitting.FiniteLoss(), *callbacks, history, bar, *keepers]
+            fitting.train(model, rows, steps, iterations, done, everything)
+        return history.rows

@@ -1,0 +1,136 @@
+"""Scores of a clustering against known classes. None of them is seen in training.
+
+One-to-one accuracy (`accuracy`) and majority-class accuracy (`purity`) differ and never stand in one column.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+
+def _checked(classes, clusters) -> tuple[np.ndarray, np.ndarray]:
+    classes, clusters = np.asarray(classes), np.asarray(clusters)
+    if classes.ndim != 1 or classes.shape != clusters.shape or not len(classes):
+        raise ValueError(
+            "classes and clusters must be two vectors of one length, at least 1; "
+            f"received shapes {classes.shape} and {clusters.shape}"
+        )
+    if classes.min() < 0 or clusters.min() < 0:
+        raise ValueError("classes and clusters must be 0 or more: leave out the images whose class is unknown (-1)")
+    return classes.astype(np.int64), clusters.astype(np.int64)
+
+
+def confusion(classes, clusters, n_classes: int | None = None, n_clusters: int | None = None) -> np.ndarray:
+    """Count the images of each class in each cluster.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+        n_classes, n_clusters: the sizes of the matrix; one more than the largest id where not given.
+
+    Returns:
+        int64 (n_classes, n_clusters).
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    classes, clusters = _checked(classes, clusters)
+    counts = np.zeros((n_classes or classes.max() + 1, n_clusters or clusters.max() + 1), np.int64)
+    np.add.at(counts, (classes, clusters), 1)
+    return counts
+
+
+def match(classes, clusters) -> dict[int, int]:
+    """The one-to-one mapping m of clusters to classes that gets the most images right (document 004, eq. 7).
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        {cluster: class}. With more clusters than classes, the clusters left over are not in it.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    counts = confusion(classes, clusters)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    return {int(cluster): int(class_) for class_, cluster in zip(rows, columns)}
+
+
+def accuracy(classes, clusters) -> float:
+    """One-to-one clustering accuracy ACC (document 004, eq. 7), by the Hungarian method.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        the fraction, in 0..1, of images right under the best one-to-one mapping; an unmatched cluster is wrong.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    counts = confusion(classes, clusters)
+    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / counts.sum())
+
+
+def purity(classes, clusters) -> float:
+    """Majority-class accuracy: every cluster takes its most frequent class, and several may take one.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        a fraction in 0..1, never below `accuracy`.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    counts = confusion(classes, clusters)
+    return float(counts.max(axis=0).sum() / counts.sum())
+
+
+def normalized_mutual_information(classes, clusters) -> float:
+    """NMI with the arithmetic mean of the entropies (document 004, eq. 8), from scikit-learn.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        a number in 0..1; 1 where both sides hold one single group.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    return float(normalized_mutual_info_score(*_checked(classes, clusters), average_method="arithmetic"))
+
+
+def adjusted_rand_index(classes, clusters) -> float:
+    """Adjusted Rand index, from scikit-learn.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        a number in -0.5..1; 0 is chance.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    return float(adjusted_rand_score(*_checked(classes, clusters)))
+
+
+def scores(classes, clusters) -> dict[str, float]:
+    """All four scores by their short names: acc, nmi, ari, purity; arguments as theirs."""
+    return {
+        "acc": accuracy(classes, clusters),
+        "nmi": normalized_mutual_information(classes, clusters),
+        "ari": adjusted_rand_index(classes, clusters),
+        "purity": purity(classes, clusters),
+    }
