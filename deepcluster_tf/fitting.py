@@ -173,7 +173,8 @@ class History(keras.callbacks.Callback):
     def add(self, row: dict) -> None:
         """Append a row, with the seconds since the last one, and write the file."""
         now = time.monotonic()
-        self.rows.append({**row, "seconds": round(now - self._time, 3)})
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+        self.rows.append({**plain, "seconds": round(now - self._time, 3)})
         self._time = now
         if self.path:
             part = self.path.with_name(f"part-{self.path.name}")
@@ -301,6 +302,17 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     part = path.with_name(f"part-{path.name}")
     part.write_text(json.dumps(mine, indent=1))
     os.replace(part, path)
+
+
+def strategy(name: str) -> tf.distribute.Strategy | None:
+    """"none" for one device, "mirrored" for `tf.distribute.MirroredStrategy` over all GPUs of the machine.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in ("none", "mirrored"):
+        raise ValueError(f"the strategy must be none or mirrored; received {name!r}")
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else None
 
 
 def scope(strategy: tf.distribute.Strategy | None):

@@ -25,7 +25,7 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering, fitting, losses, networks
+from deepcluster_tf import clustering, export, fitting, losses, networks
 from deepcluster_tf.layers import ClusteringLayer
 from deepcluster_tf.methods.base import Method
 
@@ -52,6 +52,7 @@ class DCEC(Method):
         labels_: int64 (n,), the cluster of each image.
         cluster_centers_: float32 (n_clusters, embedding_dim).
         classes_: int64 (n_clusters,), the class that a cluster stands for, -1 where no label says so.
+        notices_: what went otherwise than planned, in words.
         history_: a list of dicts, one a renewal of the target distribution, from iteration 0 on.
         n_iter_: iterations done. converged_: whether the tolerance stopped them.
         encoder_, decoder_: Keras models. clustering_: the `ClusteringLayer`.
@@ -84,12 +85,24 @@ class DCEC(Method):
         self.n_init = n_init
         self.seed = seed
 
-    def _check_settings(self, images):
-        inf = np.inf
-        self._require(n_clusters=(2, len(images)), embedding_dim=(1, inf), lam=(0, inf), batch_size=(1, inf))
-        self._require(pretraining_epochs=(0, inf), update_interval=(1, inf), tolerance=(0, 1), max_iterations=(0, inf))
-        self._require(n_init=(1, inf), seed=(0, 2**32 - 1))
+    def check(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Refuse settings, images or labels out of range; returns images and labels as `fit` uses them.
+
+        Raises:
+            ValueError: with what was expected and what was received.
+        """
+        self.check_settings()
+        images = self.checked_images(images)
         networks.convolutional_padding(images.shape[1:])
+        self._require(n_clusters=(2, len(images)))
+        return images, self.checked_labels(labels, len(images), self.n_clusters)
+
+    def check_settings(self) -> None:
+        """Refuse settings out of range, before there are data; raises ValueError."""
+        inf = np.inf
+        self._require(n_clusters=(2, inf), embedding_dim=(1, inf), lam=(0, 1e6), batch_size=(1, inf), n_init=(1, inf))
+        self._require(pretraining_epochs=(0, inf), update_interval=(1, inf), tolerance=(0, 1), max_iterations=(0, inf))
+        self._require(seed=(0, 2**31 - 1))
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
@@ -116,8 +129,7 @@ class DCEC(Method):
             ValueError: settings or images are out of range, or `directory` belongs to another fit.
             FloatingPointError: the loss is no longer a number.
         """
-        images = self.checked_images(images)
-        self._check_settings(images)
+        images, _ = self.check(images)
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed")
@@ -186,14 +198,13 @@ class DCEC(Method):
             FloatingPointError: the loss is no longer a number.
             RuntimeError: all images have fallen into one cluster.
         """
-        images = self.checked_images(images)
-        labels = self.checked_labels(labels, len(images), self.n_clusters)
-        self._check_settings(images)
+        images, labels = self.check(images, labels)
         directory = directory and Path(directory)
         if not hasattr(self, "encoder_"):
             self.pretrain(images, directory=directory and directory / "pretraining", progress=progress, strategy=strategy)
         if directory:
-            fitting.claim(directory, self.get_params(), images=images, labels=labels)
+            weights = np.concatenate([w.ravel() for w in self.encoder_.get_weights() + self.decoder_.get_weights()])
+            fitting.claim(directory, self.get_params(), images=images, labels=labels, autoencoder=weights)
         keras.utils.set_random_seed(self.seed)
         with fitting.scope(strategy):
             model = self._clustering_model(images, strategy)
@@ -205,6 +216,7 @@ class DCEC(Method):
         self.labels_ = renewal.assigned
         self.n_iter_ = self.history_[-1]["iteration"]
         self.converged_ = renewal.converged(self.history_[-1])
+        self.notices_ = renewal.notices(self.history_)
         self.classes_ = np.where(np.isin(np.arange(self.n_clusters), labels), np.arange(self.n_clusters), -1)
         return self
 
@@ -229,6 +241,35 @@ class DCEC(Method):
         return model
 
     # ------------------------------------------------------------------ the fitted model
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        fitting.save_weights(self._whole(), path)
+
+    def load(self, path: Path | str, image_shape: tuple[int, int, int], classes: np.ndarray | None = None) -> DCEC:
+        """Take a fitted model from `save`.
+
+        Args:
+            path: the `.weights.h5` file.
+            image_shape: (height, width, channels).
+            classes: int (n_clusters,), `classes_`; None: unknown.
+
+        Returns:
+            self, ready for `transform`, `predict` and `export`.
+        """
+        self._build(image_shape)
+        self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
+        self._whole().load_weights(path)
+        self.classes_ = np.full(self.n_clusters, -1) if classes is None else np.asarray(classes, np.int64)
+        return self
+
+    def _whole(self) -> keras.Model:
+        embeddings = self.encoder_.output
+        return keras.Model(self.encoder_.input, [self.clustering_(embeddings), self.decoder_(embeddings)])
+
+    def export(self, path: Path | str) -> None:
+        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`."""
+        export.clustering_model(path, self.encoder_, self.decoder_, self.clustering_, self.classes_)
 
     @property
     def cluster_centers_(self) -> np.ndarray:
@@ -273,7 +314,7 @@ class TargetRenewal(keras.callbacks.Callback):
             embeddings, self.labels, self.method.n_clusters, self.method.n_init, self.method.seed
         )
         if missing and len(missing) < self.method.n_clusters:
-            warnings.warn(f"no labelled image of class {missing}: centres from k-means instead", stacklevel=2)
+            warnings.warn(self._without_labels(missing), stacklevel=2)
         self.layer.cluster_centers.assign(centers)
         lossless = dict.fromkeys(("loss", "assignments_loss", "reconstruction_loss"), np.nan)
         history.add({"epoch": 0, "iteration": 0, **lossless, **self._renew(embeddings)})
@@ -284,6 +325,18 @@ class TargetRenewal(keras.callbacks.Callback):
         row = {"iteration": fitting.iterations_done(self.model), **logs}
         self.model.stop_training = self.converged(row)
         self._report(row)
+
+    @staticmethod
+    def _without_labels(classes) -> str:
+        return f"no labelled image of class {', '.join(map(str, classes))}: those centres start from k-means"
+
+    def notices(self, rows: list[dict]) -> list[str]:
+        """What a reader of the result should know, in words; it follows from labels and history alone."""
+        missing = np.setdiff1d(np.arange(self.method.n_clusters), self.labels)
+        said = [self._without_labels(missing)] if 0 < len(missing) < self.method.n_clusters else []
+        return said + [
+            f"iteration {row['iteration']}: {row['restarted']} empty cluster(s) restarted" for row in rows if row["restarted"]
+        ]
 
     def converged(self, row: dict) -> bool:
         """Whether fewer than the share `tolerance` of the assignments changed in this renewal."""

@@ -1,0 +1,87 @@
+# `make help` lists the targets. Every target sets up what it needs.
+SHELL  := /bin/bash
+VENV   ?= .venv
+PYTHON ?= python3
+PY     := $(VENV)/bin/python -m
+.DEFAULT_GOAL := help
+
+# ---- the variables that each target takes
+DCEC                    := fashion-dcec mnist-dcec digits-dcec dcec
+COMMON                  := SUP SEED LAMBDA QUICK FORCE PRETRAIN STRATEGY
+VARIABLES_fashion-dcec  := $(COMMON) DATA_DIR
+VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
+VARIABLES_digits-dcec   := $(COMMON)
+VARIABLES_dcec          := $(COMMON) IMAGES CLUSTERS SIZE
+VARIABLES_export        := RUN TO
+VARIABLES_bench         := ONLY
+
+# A variable that no target of this call takes is refused before anything is done.
+GOALS   := $(or $(MAKECMDGOALS),help)
+ALLOWED := $(sort VENV PYTHON $(foreach goal,$(GOALS),$(VARIABLES_$(goal))))
+GIVEN   := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
+UNKNOWN := $(filter-out $(ALLOWED) MAKEFLAGS GNUMAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$(GIVEN))
+ifneq ($(strip $(UNKNOWN)),)
+$(error $(firstword $(UNKNOWN)) is no variable of $(GOALS): expected $(or $(strip $(filter-out VENV PYTHON,$(ALLOWED))),none))
+endif
+$(foreach v,$(filter $(ALLOWED),$(GIVEN)),$(if $(strip $($v)),,$(error $v is empty: give it a value, or leave it out)))
+
+# $(call flags,TARGET): the target's variables as the runner's options
+quote = '$(subst ','\'',$1)'
+lower = $(subst _,-,$(shell tr A-Z a-z <<< '$1'))
+flags = $(foreach v,$(VARIABLES_$1),$(if $($v),--$(call lower,$v)=$(call quote,$($v))))
+
+# ---- the environment: made anew when setup.cfg is newer
+EXTRAS := dev$(if $(shell command -v nvidia-smi),$(shell echo ,)gpu)
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed: install Python 3.11 or later with its venv module (Debian: python3-venv)"; exit 1; }
+	@echo "installing the package and what it needs into $(VENV) (a minute or two) ..."
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: help $(DCEC) data tables figures export bench test test-slow lint clean
+
+help: ## this list
+	@echo "make TARGET [VARIABLE=value ...]"
+	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC)/NAME-dcec/'
+	@echo "experiments: $(DCEC)"
+	@echo "variables of an experiment:"
+	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
+	@echo "  LAMBDA=1         weight of the clustering loss               (default 1)"
+	@echo "  SEED=0           of everything random                        (default 0)"
+	@echo "  QUICK=1          a first look of three minutes, kept out of the tables"
+	@echo "  FORCE=1          run a finished experiment again"
+	@echo "  PRETRAIN=scratch train a new autoencoder instead of using the kept one"
+	@echo "  STRATEGY=mirrored  all GPUs of the machine"
+	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
+	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
+	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
+
+$(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
+	@$(PY) runners.dcec $@ $(call flags,$@)
+
+data: $(VENV)/.installed ## fetch and verify the data sets
+	@$(PY) runners.data
+
+tables: $(VENV)/.installed ## every table, from what is recorded
+	@$(PY) runners.tables
+
+figures: $(VENV)/.installed ## every figure, from what is recorded
+	@$(PY) runners.figures
+
+export: $(VENV)/.installed ## write a run's SavedModel: make export RUN=results/runs/...
+	@$(PY) runners.export $(call flags,$@)
+
+bench: $(VENV)/.installed ## speed of training, clustering and encoding beside a matrix product (quiet machine)
+	@$(PY) runners.bench $(call flags,$@)
+
+test: $(VENV)/.installed ## the tests (under ten minutes on two cores)
+	@$(PY) pytest
+
+test-slow: $(VENV)/.installed ## the long checks
+	@$(PY) pytest -m slow
+
+lint: $(VENV)/.installed ## ruff
+	@$(PY) ruff check . && $(PY) ruff format --check .
+
+clean: ## remove the environment and caches; results and data stay
+	@rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,105 @@
+"""A user's own images: a flat folder, or a folder with one sub-folder a class."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from deepcluster_tf.datasets.formats import DataError, load_image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+
+
+def read_folder(
+    folder: Path, size: int, grayscale: bool, progress: bool
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read, turn upright and resize all images of a folder, in sorted order.
+
+    Args:
+        folder: holds the images, or one sub-folder of images a class.
+        size: height and width of the result, a multiple of 4 and 8 or more.
+        grayscale: convert to one channel; one channel is also kept where no image has any colour.
+        progress: show a bar.
+
+    Returns:
+        images uint8 (n, size, size, 1 or 3); labels int64 (n,), the rank of the sub-folder's name, -1 in a flat
+        folder; the class names, () for a flat folder.
+
+    Raises:
+        DataError: the size is not allowed, the folder cannot be used, or an image is broken.
+    """
+    if not isinstance(size, int) or size < 8 or size % 4:
+        raise DataError(f"expected a size that is a multiple of 4 and at least 8, received {size!r}; choose another")
+    files, labels, class_names = _list(folder)
+    images = np.empty((len(files), size, size, 1 if grayscale else 3), np.uint8)
+    for i, file in enumerate(tqdm(files, desc="reading images", unit="image", disable=not progress, delay=1)):
+        image = _plain(load_image(file), "L" if grayscale else "RGB")
+        images[i] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(images.shape[1:])
+    if not grayscale and all((image == image[..., :1]).all() for image in images):
+        images = images[..., :1].copy()
+    return images, np.array(labels, np.int64), class_names
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """Turn an image upright as its camera's note says, and convert it to 8 bits in `mode`; drops transparency."""
+    with contextlib.suppress(Exception):  # a broken note in a whole image: leave it as it is stored
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip at 255 and not scale
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image.convert(mode)
+
+
+def _list(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
+    """The image files of a folder in sorted order, their labels and the class names; warns of what is skipped."""
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of images, received {folder}, which is none; check the path")
+    try:
+        files, folders, skipped = _entries(folder)
+        classes = {}
+        for sub_folder in folders:
+            images, deeper, others = _entries(sub_folder)
+            skipped += len(deeper) + others if images else 1
+            if images:
+                classes[sub_folder.name] = images
+    except OSError as error:
+        raise DataError(f"expected a folder that can be read, received: {error}; check its permissions") from error
+    if files and classes:
+        raise DataError(
+            f"expected images either in {folder} itself or in one sub-folder a class, received both "
+            f"({files[0].name}, {next(iter(classes))}/...); move the images of one place"
+        )
+    found = len(files) + sum(map(len, classes.values()))
+    if found < 2:
+        raise DataError(
+            f"expected at least 2 images ({', '.join(SUFFIXES)}) in {folder} or in its sub-folders, one a class, "
+            f"received {found or 'no images'}; check the path"
+        )
+    if skipped:
+        warnings.warn(
+            f"{folder}: skipped {skipped} hidden files, files that are no image, or folders that are no class",
+            stacklevel=4,
+        )
+    if files:
+        return files, [-1] * found, ()
+    labels = [label for label, images in enumerate(classes.values()) for _ in images]
+    return [file for images in classes.values() for file in images], labels, tuple(classes)
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[Path], int]:
+    """The images and the sub-folders of a folder, sorted by name, and the number of its other entries."""
+    images, folders, others = [], [], 0
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            others += 1
+        elif entry.is_dir():
+            folders.append(entry)
+        elif entry.is_file() and entry.suffix.lower() in SUFFIXES:
+            images.append(entry)
+        else:
+            others += 1
+    return images, folders, others

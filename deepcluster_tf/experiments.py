@@ -1,0 +1,61 @@
+"""The experiments by name: which data set, which method, which settings, and where the document prints its numbers.
+
+Names only; the method's class and the data are loaded when an experiment is run. A new method or data set is a
+line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One data set, one method.
+
+    Attributes:
+        name: as in `make fashion-dcec`.
+        data: a name that `datasets.load` knows; "" where the user brings a folder of images.
+        method: "module:class" under `deepcluster_tf.methods`.
+        document: the number of the document whose settings it follows.
+        reference: the key of its numbers in `results/reference.json`, "" where the document has none.
+        settings: method settings that differ from the document's.
+        quick: settings for a first look (`QUICK=1`), kept out of the tables.
+    """
+
+    name: str
+    data: str
+    method: str
+    document: str
+    reference: str = ""
+    settings: dict = field(default_factory=dict)
+    quick: dict = field(default_factory=dict)
+
+    def method_class(self) -> type:
+        """Import and return the method's class."""
+        module, name = self.method.split(":")
+        return getattr(importlib.import_module(f"deepcluster_tf.methods.{module}"), name)
+
+
+DCEC = {"method": "dcec:DCEC", "document": "004", "quick": {"pretraining_epochs": 3, "max_iterations": 700}}
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment("fashion-dcec", "fashion", reference="fashion-dcec", **DCEC),
+        Experiment("mnist-dcec", "mnist", **DCEC),
+        Experiment("digits-dcec", "digits", **DCEC),
+        Experiment("dcec", "", **DCEC),
+    )
+}
+
+
+def get(name: str) -> Experiment:
+    """The experiment of that name; a ValueError that suggests the nearest name if there is none."""
+    if name not in EXPERIMENTS:
+        near = difflib.get_close_matches(name, EXPERIMENTS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"no experiment is named {name!r}: expected one of {', '.join(EXPERIMENTS)}{hint}")
+    return EXPERIMENTS[name]

@@ -1,0 +1,172 @@
+"""Where a run lives, how it is recorded, and how it is read back.
+
+    results/runs/<experiment>/<variant>/seed-<n>/result.json, history.csv     committed
+    ... /model.weights.h5, embeddings.npy, work/                              on this machine only
+
+`result.json` is written last, under a temporary name, and renamed: where it is, the run was completed. Where the
+model lies beside it, it was completed on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+SCHEMA = 1
+ROOT = Path("results")
+SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters"}
+
+
+def variant(settings: dict, defaults: dict, quick: bool = False) -> str:
+    """Name a variant by the settings that differ from the document's.
+
+    Args:
+        settings: every setting of the run, without the seed.
+        defaults: the document's values; a setting that is not among them is always named.
+        quick: whether the run has the small budget of a first look.
+
+    Returns:
+        such as "sup-0.01", "sup-0-lambda-0.1", "quick-sup-0.01" or "paper".
+    """
+    if quick:  # the budget's own settings are in its name
+        named = {k: v for k, v in settings.items() if k not in defaults or k in ("lam", "n_clusters") and v != defaults[k]}
+    else:
+        named = {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
+    parts = [f"{SHORT.get(name, name.replace('_', '-'))}-{_plain(value)}" for name, value in named.items()]
+    return "-".join((["quick"] if quick else []) + parts) or "paper"
+
+
+def _plain(value) -> str:
+    if isinstance(value, (tuple, list)):
+        return "x".join(map(_plain, value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def run_directory(experiment: str, variant_name: str, seed: int, root: Path | None = None) -> Path:
+    """The folder of a run; nothing is made."""
+    return (root or ROOT) / "runs" / experiment / variant_name / f"seed-{seed}"
+
+
+def require_writable(directory: Path) -> None:
+    """Make the folder and prove that a file can be written there, before any training.
+
+    Raises:
+        OSError: it cannot; the message says what to do.
+    """
+    probe = directory / f"part-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_text("x" * 4096)
+    except OSError as error:
+        raise OSError(
+            f"{directory} cannot be written ({error.strerror}): expected a writable folder with free space; "
+            "nothing has been trained. Change its permissions or free some space"
+        ) from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON under a temporary name, force it to disk, and rename; a full disk leaves the old file as it was.
+
+    Raises:
+        OSError: nothing could be written; the message names the file.
+    """
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    try:
+        with open(part, "w") as file:
+            json.dump(content, file, indent=1, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise cannot_record(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def cannot_record(path: Path, error: OSError) -> OSError:
+    """The error of a result that could not be written, in one line."""
+    return OSError(
+        f"{path} could not be recorded ({error.strerror or error}): the checkpoint is kept; free some space or change "
+        "the permissions, and give the same command again"
+    )
+
+
+def read_result(directory: Path) -> dict | None:
+    """The result of a run, or None where it is not complete.
+
+    Raises:
+        ValueError: the file is there but is no result.
+    """
+    path = directory / "result.json"
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(path.read_text())
+        if result["schema"] != SCHEMA:
+            raise ValueError(f"schema {result['schema']}")
+        return result
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a result of schema {SCHEMA} ({error}): restore it from git, or remove it") from error
+
+
+def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
+    """Every recorded result of a budget, in the order of their paths, each with its folder under "directory"."""
+    found = []
+    for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json")):
+        result = read_result(path.parent)
+        if result["budget"] == budget:
+            found.append({**result, "directory": path.parent})
+    return found
+
+
+def reference(root: Path | None = None) -> dict:
+    """The numbers that the documents print, from `results/reference.json`."""
+    return json.loads(((root or ROOT) / "reference.json").read_text())
+
+
+def machine() -> dict:
+    """What the run had to work with: processor, cores, memory in GiB, GPUs."""
+    import tensorflow as tf
+
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")]
+    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory), "gpus": gpus}
+
+
+def versions() -> dict:
+    """The versions that decide a run's numbers."""
+    packages = ("deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def git_commit() -> str:
+    """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
+    try:
+        run = lambda *words: subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
+        dirty = run("status", "--porcelain", "--untracked-files=no", "--", "deepcluster_tf", "runners")
+        return run("rev-parse", "HEAD").strip() + ("-dirty" if dirty.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def provenance() -> dict:
+    """Machine, versions, git commit and day of a record."""
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "date": date.today().isoformat(),
+    }

@@ -1,0 +1,268 @@
+"""Run an experiment: data -> fit -> score -> record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from deepcluster_tf import datasets, fitting, metrics, results
+from deepcluster_tf.experiments import Experiment
+
+
+def require_fraction(fraction: float) -> None:
+    """Refuse a supervision outside [0, 1)."""
+    if not 0 <= fraction < 1:
+        raise ValueError(f"supervision must be a fraction in [0, 1), such as 0.01 for 1 %; received {fraction}")
+
+
+def supervised_labels(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Keep the labels of a share of the images, drawn at random without replacement (document 004, section 5).
+
+    Args:
+        labels: int (n,), -1 where unknown.
+        fraction: share of all images, in [0, 1).
+        seed: of the draw.
+
+    Returns:
+        int64 (n,): the label where drawn and known, else -1.
+
+    Raises:
+        ValueError: the fraction is out of range, or selects no image though it is not 0.
+    """
+    n = len(labels)
+    require_fraction(fraction)
+    count = round(fraction * n)
+    if fraction and not count:
+        raise ValueError(f"a supervision of {fraction} selects none of {n} images: use {1 / n:.2g} or more, or 0")
+    if fraction and (labels < 0).all():
+        raise ValueError("supervision needs images whose class is known: one sub-folder a class; received none")
+    drawn = np.random.default_rng(seed).choice(n, count, replace=False)
+    known = np.full(n, -1, np.int64)
+    known[drawn] = labels[drawn]
+    return known
+
+
+def run(
+    experiment: Experiment,
+    *,
+    supervision: float = 0.0,
+    seed: int = 0,
+    settings: dict | None = None,
+    quick: bool = False,
+    force: bool = False,
+    scratch: bool = False,
+    data_dir: str | None = None,
+    images: str | None = None,
+    size: int = 32,
+    strategy: str = "none",
+    progress: bool = True,
+) -> dict:
+    """Run an experiment to its recorded result, from wherever an earlier run of it stopped.
+
+    Args:
+        experiment: from `experiments.get`.
+        supervision: share of the images whose class is known, in [0, 1).
+        seed: of everything random.
+        settings: method settings that differ from the experiment's.
+        quick: the small budget of a first look, recorded apart and kept out of the tables.
+        force: run again what is finished on this machine.
+        scratch: pretrain the autoencoder anew instead of using a kept one.
+        data_dir: a folder with the data set's published files.
+        images: the user's own folder of images, for the experiment "dcec".
+        size: side to which those images are resized.
+        strategy: "none", or "mirrored" for all GPUs of the machine.
+        progress: show bars and lines.
+
+    Returns:
+        the recorded result, with its folder under "directory" and whether it was run now under "fresh".
+
+    Raises:
+        ValueError, datasets.DataError, OSError, FloatingPointError, RuntimeError: each with one line that says what
+            was expected, what was received, and what to do.
+    """
+    method = experiment.method_class()(
+        **{**experiment.settings, **(settings or {}), **(experiment.quick if quick else {}), "seed": seed}
+    )
+    require_fraction(supervision)
+    method.check_settings()
+    directory = results.run_directory(experiment.name, name_variant(method, supervision, quick, images), seed)
+    results.require_writable(directory)
+    dataset = load_data(experiment, images, size, data_dir, progress)
+    labels = supervised_labels(dataset.labels, supervision, seed)
+    method.check(dataset.images, labels)
+    pretrained = pretrained_directory(dataset, method, scratch)
+    if is_finished(directory):
+        if not (force or scratch):
+            return {**results.read_result(directory), "directory": directory, "fresh": False}
+        (directory / "model.weights.h5").unlink()  # the recorded result stays until the new one replaces it
+        shutil.rmtree(directory / "work", ignore_errors=True)
+        if scratch:
+            shutil.rmtree(pretrained, ignore_errors=True)
+    keras.utils.set_random_seed(seed)
+    spread = fitting.strategy(strategy)
+    start = autoencoder(method, dataset.images, pretrained, progress, spread)
+    score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
+    method.fit(
+        dataset.images, labels, directory=directory / "work", score=score, progress=progress, strategy=spread
+    )
+    what = {
+        "experiment": experiment.name,
+        "document": experiment.document,
+        "seed": seed,
+        "budget": "quick" if quick else "paper",
+        "settings": {"supervision": supervision, **method.get_params()},
+    }
+    result = record(directory, what, dataset, labels, method, start)
+    return {**result, "directory": directory, "fresh": True}
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run was completed on this machine: its result and its model are both there."""
+    return (directory / "result.json").exists() and (directory / "model.weights.h5").exists()
+
+
+def name_variant(method, supervision: float, quick: bool, images: str | None) -> str:
+    """The name of a run's variant, by what differs from the document's settings; a user's folder comes first."""
+    settings = {k: v for k, v in method.get_params().items() if k != "seed"}
+    name = results.variant({"supervision": supervision, **settings}, method.defaults(), quick)
+    return f"{Path(images).resolve().name}-{name}" if images else name
+
+
+def load_data(
+    experiment: Experiment, images: str | None, size: int, data_dir: str | None, progress: bool
+) -> datasets.Dataset:
+    """The experiment's data set, or the user's own folder of images for an experiment that has none."""
+    if experiment.data and images:
+        raise ValueError(f"{experiment.name} runs on {experiment.data}: expected no IMAGES; use the experiment dcec")
+    if experiment.data:
+        return datasets.load(experiment.data, data_dir=data_dir, progress=progress)
+    if not images:
+        raise ValueError(f"{experiment.name} runs on your own images: expected IMAGES=folder, received none")
+    return datasets.load_folder(images, size=size, progress=progress)
+
+
+def pretrained_directory(dataset: datasets.Dataset, method, scratch: bool, root: Path | None = None) -> Path:
+    """Where the autoencoder of a data set, seed and budget is kept; it serves every supervision level."""
+    height, width, _ = dataset.images.shape[1:]
+    size = "" if dataset.name in datasets.NAMES else f"-{height}x{width}"
+    name = f"{dataset.name}{size}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}"
+    return (root or results.ROOT) / "pretrained" / (name + "-scratch" * scratch)
+
+
+def autoencoder(method, images: np.ndarray, directory: Path, progress: bool, strategy=None) -> dict:
+    """Give a method its autoencoder: the one kept in `directory`, or one trained now and kept there.
+
+    Args:
+        method: with `pretrain`, `save_autoencoder` and `load_autoencoder`.
+        images: uint8 or float (n, height, width, channels).
+        directory: of the kept autoencoder: `autoencoder.weights.h5`, `record.json`, `history.csv`, `work/`.
+        progress: show a bar.
+        strategy: a `tf.distribute.Strategy`, or None.
+
+    Returns:
+        its record: the images' and the weights' SHA-256, the final loss, the seconds, machine, versions, commit.
+
+    Raises:
+        ValueError: the kept autoencoder is damaged, or was made from other images.
+    """
+    weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
+    digest = hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != kept["weights_sha256"]:
+            raise ValueError(f"{weights} is missing or altered: restore it, or give PRETRAIN=scratch to train it anew")
+        if kept["images_sha256"] != digest:
+            raise ValueError(f"{weights} was made from other images: give PRETRAIN=scratch to train it anew")
+        method.load_autoencoder(weights, images.shape[1:])
+        return kept
+    results.require_writable(directory)
+    method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
+    method.save_autoencoder(weights)
+    shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
+    record = {
+        "images_sha256": digest,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "loss": method.pretraining_history_[-1]["loss"] if method.pretraining_history_ else None,
+        "seconds": round(sum(row["seconds"] for row in method.pretraining_history_), 1),
+        **results.provenance(),
+    }
+    results.write_json(path, record)
+    return record
+
+
+def measure(classes: np.ndarray, labels: np.ndarray, clusters: np.ndarray, initial: dict) -> dict:
+    """Score a clustering over all images, and over those whose class the fit was not told.
+
+    Args:
+        classes: int (n,), the true classes.
+        labels: int (n,), what the fit was told, -1 where nothing.
+        clusters: int (n,), what it found.
+        initial: the scores at iteration 0.
+
+    Returns:
+        {name: {"value", "protocol", "n"}}; values are fractions.
+    """
+    rest = labels < 0
+    told = f"{np.sum(~rest):,} supervised"
+    found = {}
+    for suffix, rows, protocol in (
+        ("", slice(None), f"all {len(classes):,} images, the {told} ones included"),
+        ("_unsupervised", rest, f"the {rest.sum():,} images that are not supervised"),
+    ):
+        for name, value in metrics.scores(classes[rows], clusters[rows]).items():
+            how = {"acc": ", one to one", "purity": ", majority class"}.get(name, "")
+            found[name + suffix] = {"value": value, "protocol": protocol + how, "n": len(classes[rows])}
+    for name in ("acc", "nmi", "ari", "purity"):
+        found[f"{name}_initial"] = {**found[name], "value": initial[name]}
+    return found
+
+
+def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.ndarray, method, start: dict) -> dict:
+    """Write what a fit leaves behind: model, embeddings, history and, last, the result.
+
+    Args:
+        directory: the run's folder.
+        what: experiment, document, seed, budget and settings.
+        dataset: the data set.
+        labels: int (n,), what the fit was told.
+        method: fitted.
+        start: the record of the autoencoder that it started from.
+
+    Returns:
+        the result as recorded.
+
+    Raises:
+        OSError: it could not be recorded; checkpoints are kept.
+    """
+    known = (dataset.labels >= 0).all()
+    result = {
+        "schema": results.SCHEMA,
+        **what,
+        "data": {"name": dataset.name, "n": len(dataset.images), "shape": list(dataset.images.shape[1:])},
+        "metrics": measure(dataset.labels, labels, method.labels_, method.history_[0]) if known else {},
+        "confusion": metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters).tolist() if known else [],
+        "class_names": list(dataset.class_names),
+        "cluster_sizes": np.bincount(method.labels_, minlength=method.n_clusters).tolist(),
+        "iterations": method.n_iter_,
+        "converged": bool(method.converged_),
+        "notices": method.notices_,
+        "autoencoder": {name: start[name] for name in ("weights_sha256", "loss")},
+        "seconds": {
+            "pretraining": start["seconds"],
+            "clustering": round(sum(row["seconds"] for row in method.history_), 1),
+        },
+        **results.provenance(),
+    }
+    try:
+        np.save(directory / "embeddings.npy", method.transform(dataset.images))
+        shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
+        method.save(directory / "model.weights.h5")
+    except OSError as error:
+        raise results.cannot_record(directory, error) from error
+    results.write_json(directory / "result.json", result)
+    return result
