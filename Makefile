@@ -13,7 +13,6 @@ VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
 VARIABLES_digits-dcec   := $(COMMON)
 VARIABLES_dcec          := $(COMMON) IMAGES CLUSTERS SIZE
 VARIABLES_export        := RUN TO
-VARIABLES_bench         := ONLY
 
 # A variable that no target of this call takes is refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)

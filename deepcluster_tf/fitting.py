@@ -41,14 +41,19 @@ class ResidentModel(keras.Model):
         """
         self.images = ops.convert_to_tensor(images)
         self.target = target
+        inputs, targets = self._batch(np.arange(1))  # builds the losses, which a strategy would build from row numbers
+        self.compute_loss(x=inputs, y=targets, y_pred=self(inputs))
 
-    def train_step(self, rows):
-        """One step on the images of `rows`, int (batch,); the rest is Keras's own train step."""
+    def _batch(self, rows):
         images = to_unit(ops.take(self.images, rows, axis=0))
         targets = {"reconstruction": images}
         if self.target is not None:
             targets["assignments"] = ops.take(self.target, rows, axis=0)
-        return super().train_step((images, targets))
+        return images, targets
+
+    def train_step(self, rows):
+        """One step on the images of `rows`, int (batch,); the rest is Keras's own train step."""
+        return super().train_step(self._batch(rows))
 
 
 def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) -> tf.data.Dataset:
@@ -68,7 +73,7 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) 
         return tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=(seed, epoch))
 
     epochs = tf.data.Dataset.counter(start=first_iteration // -(-n // batch_size))
-    return epochs.flat_map(lambda e: tf.data.Dataset.from_tensor_slices(epoch_rows(e)).batch(batch_size))
+    return _plain(epochs.flat_map(lambda e: tf.data.Dataset.from_tensor_slices(epoch_rows(e)).batch(batch_size)))
 
 
 def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.Dataset:
@@ -88,7 +93,14 @@ def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.D
         start = (iteration % batches) * batch_size
         return tf.range(start, tf.minimum(start + batch_size, n), dtype=tf.int64)
 
-    return tf.data.Dataset.counter(start=first_iteration).map(batch)
+    return _plain(tf.data.Dataset.counter(start=first_iteration).map(batch))
+
+
+def _plain(rows: tf.data.Dataset) -> tf.data.Dataset:
+    """Without autotuning: there is nothing to tune, and its thread holds up the end of a fit by many seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return rows.with_options(options)
 
 
 def batched(model: keras.Model, batch_size: int = 2000) -> Callable[..., np.ndarray]:
@@ -165,17 +177,28 @@ class History(keras.callbacks.Callback):
         if done and path and path.exists():
             table = pd.read_csv(path, float_precision="round_trip")
             self.rows = table[table["iteration"] <= done].to_dict("records")
-        self._time = time.monotonic()
+        self._time = self._call = time.perf_counter()
+        self._training = 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._call = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._training += time.perf_counter() - self._call
 
     def on_epoch_end(self, epoch, logs=None):
         self.add({"epoch": epoch + 1, "iteration": iterations_done(self.model), **logs})
 
     def add(self, row: dict) -> None:
-        """Append a row, with the seconds since the last one, and write the file."""
-        now = time.monotonic()
+        """Append a row and write the file.
+
+        "seconds" is the time since the last row, "training_seconds" that part of it inside training steps.
+        """
+        now = time.perf_counter()
+        seconds = {"seconds": now - self._time, "training_seconds": self._training}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
-        self.rows.append({**plain, "seconds": round(now - self._time, 3)})
-        self._time = now
+        self.rows.append({**plain, **{name: round(value, 3) for name, value in seconds.items()}})
+        self._time, self._training = now, 0.0
         if self.path:
             part = self.path.with_name(f"part-{self.path.name}")
             pd.DataFrame(self.rows).to_csv(part, index=False)

@@ -1,7 +1,7 @@
 """Where a run lives, how it is recorded, and how it is read back.
 
     results/runs/<experiment>/<variant>/seed-<n>/result.json, history.csv     committed
-    ... /model.weights.h5, embeddings.npy, work/                              on this machine only
+    ... /model.weights.h5, embeddings.npz, work/                              on this machine only
 
 `result.json` is written last, under a temporary name, and renamed: where it is, the run was completed. Where the
 model lies beside it, it was completed on this machine.

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from deepcluster_tf import datasets, fitting, metrics, results
+from deepcluster_tf import datasets, experiments, fitting, metrics, results
 from deepcluster_tf.experiments import Experiment
 
 
@@ -90,12 +90,12 @@ def run(
     )
     require_fraction(supervision)
     method.check_settings()
-    directory = results.run_directory(experiment.name, name_variant(method, supervision, quick, images), seed)
+    directory = results.run_directory(experiment.name, name_variant(method, supervision, quick, images, size), seed)
     results.require_writable(directory)
     dataset = load_data(experiment, images, size, data_dir, progress)
     labels = supervised_labels(dataset.labels, supervision, seed)
     method.check(dataset.images, labels)
-    pretrained = pretrained_directory(dataset, method, scratch)
+    pretrained = pretrained_directory(experiment, dataset, method, scratch)
     if is_finished(directory):
         if not (force or scratch):
             return {**results.read_result(directory), "directory": directory, "fresh": False}
@@ -126,11 +126,11 @@ def is_finished(directory: Path) -> bool:
     return (directory / "result.json").exists() and (directory / "model.weights.h5").exists()
 
 
-def name_variant(method, supervision: float, quick: bool, images: str | None) -> str:
+def name_variant(method, supervision: float, quick: bool, images: str | None, size: int) -> str:
     """The name of a run's variant, by what differs from the document's settings; a user's folder comes first."""
     settings = {k: v for k, v in method.get_params().items() if k != "seed"}
     name = results.variant({"supervision": supervision, **settings}, method.defaults(), quick)
-    return f"{Path(images).resolve().name}-{name}" if images else name
+    return f"{Path(images).resolve().name}-{size}px-{name}" if images else name
 
 
 def load_data(
@@ -146,11 +146,12 @@ def load_data(
     return datasets.load_folder(images, size=size, progress=progress)
 
 
-def pretrained_directory(dataset: datasets.Dataset, method, scratch: bool, root: Path | None = None) -> Path:
+def pretrained_directory(
+    experiment: Experiment, dataset: datasets.Dataset, method, scratch: bool, root: Path | None = None
+) -> Path:
     """Where the autoencoder of a data set, seed and budget is kept; it serves every supervision level."""
-    height, width, _ = dataset.images.shape[1:]
-    size = "" if dataset.name in datasets.NAMES else f"-{height}x{width}"
-    name = f"{dataset.name}{size}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}"
+    data = experiment.data or f"own-{dataset.name}-{dataset.images.shape[1]}px"
+    name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}"
     return (root or results.ROOT) / "pretrained" / (name + "-scratch" * scratch)
 
 
@@ -246,6 +247,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
         "data": {"name": dataset.name, "n": len(dataset.images), "shape": list(dataset.images.shape[1:])},
         "metrics": measure(dataset.labels, labels, method.labels_, method.history_[0]) if known else {},
         "confusion": metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters).tolist() if known else [],
+        "classes": method.classes_.tolist(),
         "class_names": list(dataset.class_names),
         "cluster_sizes": np.bincount(method.labels_, minlength=method.n_clusters).tolist(),
         "iterations": method.n_iter_,
@@ -259,10 +261,41 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
         **results.provenance(),
     }
     try:
-        np.save(directory / "embeddings.npy", method.transform(dataset.images))
+        (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
+        np.savez(directory / "embeddings.npz", embeddings=method.transform(dataset.images), classes=dataset.labels)
         shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
         method.save(directory / "model.weights.h5")
     except OSError as error:
         raise results.cannot_record(directory, error) from error
     results.write_json(directory / "result.json", result)
     return result
+
+
+def export(directory: Path, to: Path | None = None) -> Path:
+    """Write the SavedModel of a run that was completed on this machine.
+
+    Args:
+        directory: the run's folder.
+        to: the SavedModel's folder; None: `results/models/<experiment>-<variant>-seed-<n>`.
+
+    Returns:
+        the SavedModel's folder.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here, or `to` is in use.
+    """
+    if not is_finished(directory):
+        raise ValueError(
+            f"{directory} holds no run that was completed on this machine: expected result.json and model.weights.h5; "
+            "run its experiment first (make fashion-dcec SUP=0.01)"
+        )
+    result = results.read_result(directory)
+    experiment = experiments.get(result["experiment"])
+    settings = {name: value for name, value in result["settings"].items() if name != "supervision"}
+    method = experiment.method_class()(**settings)
+    method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), np.array(result["classes"]))
+    name = f"{result['experiment']}-{directory.parent.name}-{directory.name}"
+    to = to or results.ROOT / "models" / name
+    to.parent.mkdir(parents=True, exist_ok=True)
+    method.export(to)
+    return to

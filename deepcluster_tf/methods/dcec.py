@@ -16,6 +16,7 @@ Deviations from the document:
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -343,7 +344,9 @@ class TargetRenewal(keras.callbacks.Callback):
         return row["iteration"] > 0 and row["changed"] < self.method.tolerance
 
     def _renew(self, embeddings=None) -> dict[str, float]:
+        start = time.perf_counter()
         embeddings = self.embed(self.images) if embeddings is None else embeddings
+        encoded = time.perf_counter()
         q = self.layer(embeddings)
         assigned = ops.convert_to_numpy(q).argmax(axis=1)
         centers, empty = clustering.relocate_empty(embeddings, self.method.cluster_centers_, assigned)
@@ -361,8 +364,15 @@ class TargetRenewal(keras.callbacks.Callback):
         changed = float(np.mean(assigned != self.assigned))
         self.assigned = assigned
         sizes = np.bincount(assigned, minlength=len(centers))
-        scores = self.score(assigned) if self.score else {}
-        return {**scores, "changed": changed, "smallest": sizes.min(), "largest": sizes.max(), "restarted": len(empty)}
+        return {
+            **(self.score(assigned) if self.score else {}),
+            "changed": changed,
+            "smallest": sizes.min(),
+            "largest": sizes.max(),
+            "restarted": len(empty),
+            "encoding_seconds": round(encoded - start, 3),
+            "renewal_seconds": round(time.perf_counter() - start, 3),
+        }
 
     def _report(self, row):
         if self.progress:

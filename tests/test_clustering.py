@@ -1,0 +1,170 @@
+"""k-means, where the centres start (eq. 6), and what happens to an empty cluster."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from deepcluster_tf import clustering
+from deepcluster_tf.clustering import initial_centers, kmeans, labelled_means, relocate_empty
+
+CORNERS = np.float32([[0, 0], [10, 0], [0, 10], [10, 10]])
+
+
+@pytest.fixture
+def corners():
+    """80 points, 20 around each of four corners, and which corner."""
+    which = np.repeat(np.arange(4), 20)
+    noise = np.random.default_rng(0).normal(0, 0.3, (80, 2))
+    return np.float32(CORNERS[which] + noise), which
+
+
+def in_some_order(centers, expected, atol=0.5):
+    return any(np.allclose(centers, order, atol=atol) for order in itertools.permutations(np.asarray(expected)))
+
+
+# k-means
+
+
+def test_kmeans_by_hand():
+    model = kmeans(np.float32([[0, 0], [0, 2], [8, 0], [8, 2]]), 2)
+    assert in_some_order(model.cluster_centers_, [[0, 1], [8, 1]], atol=1e-6)
+    assert model.inertia_ == pytest.approx(4)  # four points, each 1 away
+    assert (model.n_init, model.random_state) == (20, 0)  # 20 restarts, as in the document
+
+
+def test_kmeans_takes_the_best_of_its_starts():
+    embeddings = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    first, best = ([kmeans(embeddings, 8, n_init, seed).inertia_ for seed in range(5)] for n_init in (1, 20))
+    assert all(np.less_equal(best, first)) and sum(best) < 0.99 * sum(first)
+
+
+def test_kmeans_repeats_itself():
+    embeddings = np.random.default_rng(0).normal(size=(3000, 10)).astype(np.float32)
+    first, second, other = (kmeans(embeddings, 10, n_init=2, seed=seed).cluster_centers_ for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other) and first.dtype == np.float32
+
+
+def test_kmeans_of_one_cluster_of_as_many_as_points_and_of_more():
+    points = np.float32([[0, 0], [2, 4]])
+    np.testing.assert_allclose(kmeans(points, 1).cluster_centers_, [[1, 2]])
+    assert kmeans(points, 2).inertia_ == 0
+    with pytest.raises(ValueError, match="n_samples=2 should be >= n_clusters=3"):
+        kmeans(points, 3)
+
+
+# eq. 6
+
+
+def test_labelled_means_by_hand():
+    embeddings = np.float32([[0, 2], [4, 4], [9, 9], [6, 0], [1, 1]])
+    means = labelled_means(embeddings, np.array([0, 2, -1, 2, 0]), 4)
+    np.testing.assert_array_equal(means, [[0.5, 1.5], [np.nan] * 2, [5, 2], [np.nan] * 2])
+    assert means.dtype == np.float32
+
+
+@pytest.mark.parametrize("n_clusters", [1, 3, 6])
+def test_labelled_means_against_loops(n_clusters):
+    rng = np.random.default_rng(n_clusters)
+    embeddings, labels = rng.normal(size=(50, 3)), rng.integers(-1, n_clusters, 50)
+    for j, mean in enumerate(labelled_means(embeddings, labels, n_clusters)):
+        members = [z for z, label in zip(embeddings, labels) if label == j]
+        np.testing.assert_allclose(mean, sum(members) / len(members))
+
+
+def test_labelled_means_where_nothing_or_one_image_is_labelled():
+    embeddings = np.float32([[1, 2], [3, 4]])
+    assert np.isnan(labelled_means(embeddings, np.array([-1, -1]), 2)).all()
+    np.testing.assert_array_equal(labelled_means(embeddings[:1], np.array([1]), 2), [[np.nan] * 2, [1, 2]])
+
+
+def test_labelled_means_of_half_of_fashion_mnist_in_float32():
+    embeddings = np.random.default_rng(0).normal(10, 2, (35_000, 10)).astype(np.float32)
+    means = labelled_means(embeddings, np.zeros(35_000, int), 1)
+    np.testing.assert_allclose(means[0], embeddings.mean(axis=0, dtype=float), rtol=2e-5)
+
+
+def test_with_all_classes_labelled_kmeans_is_not_asked(corners, monkeypatch):
+    monkeypatch.setattr(clustering, "kmeans", None)
+    labels = np.where(np.arange(80) % 20 < 2, corners[1], -1)
+    centers, missing = initial_centers(*corners, 4)
+    np.testing.assert_array_equal(centers, labelled_means(*corners, 4))
+    assert missing == []
+    few, _ = initial_centers(corners[0], labels, 4)
+    np.testing.assert_allclose(few[3], corners[0][60:62].mean(axis=0))
+
+
+def test_without_labels_the_centres_are_those_of_kmeans(corners):
+    centers, missing = initial_centers(corners[0], np.full(80, -1), 4, n_init=3, seed=7)
+    np.testing.assert_array_equal(centers, kmeans(corners[0], 4, n_init=3, seed=7).cluster_centers_)
+    assert missing == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("absent", [[0], [2], [1, 3], [0, 1, 2]])
+def test_a_class_without_a_label_starts_where_no_labelled_class_is(corners, absent):
+    labels = np.where(np.isin(corners[1], absent), -1, corners[1])
+    centers, missing = initial_centers(corners[0], labels, 4)
+    assert missing == absent and centers.shape == (4, 2) and centers.dtype == np.float32
+    known = np.setdiff1d(range(4), absent)
+    np.testing.assert_array_equal(centers[known], labelled_means(corners[0], labels, 4)[known])
+    assert in_some_order(centers[absent], CORNERS[absent])
+
+
+def test_more_clusters_than_classes(corners):
+    """The last two corners are of no class: their centres come from k-means."""
+    centers, missing = initial_centers(corners[0], np.where(corners[1] < 2, corners[1], -1), 4)
+    assert missing == [2, 3] and in_some_order(centers[2:], CORNERS[2:])
+
+
+def test_two_classes_in_one_place_take_two_centres_of_kmeans(corners):
+    """Both labelled means are nearest to one centre of k-means: no centre may be lost, nor used twice."""
+    labels = np.full(80, -1)
+    labels[:2] = 0, 1
+    centers, missing = initial_centers(corners[0], labels, 4)
+    assert missing == [2, 3]
+    gaps = np.linalg.norm(centers[2:, None] - CORNERS, axis=2)
+    assert (gaps.min(axis=1) < 0.5).all()
+    assert 0 not in gaps.argmin(axis=1) and len(set(gaps.argmin(axis=1))) == 2
+
+
+# Empty clusters
+
+
+def test_where_no_cluster_is_empty_nothing_moves(corners):
+    centers, empty = relocate_empty(corners[0], CORNERS, corners[1])
+    assert centers is CORNERS and empty == []
+
+
+@pytest.mark.parametrize(
+    ("assigned", "empty", "expected"),
+    [
+        # Distances to their own centres, squared: 1, 4 and 9, then 100 away from the last point
+        ([0, 0, 0, 0], [1, 2], [[0, 0], [10, 0], [3, 0]]),  # the farthest point to the first empty cluster
+        ([0, 0, 0, 1], [2], [[0, 0], [11, 0], [3, 0]]),  # the last is 1 from its centre, the third 3
+        ([2, 2, 2, 2], [0, 1], [[1, 0], [2, 0], [50, 0]]),  # squared 2401, 2304, 2209, 1600
+    ],
+)
+def test_empty_clusters_move_to_the_farthest_points(assigned, empty, expected):
+    points, centers = np.float32([[1, 0], [2, 0], [3, 0], [10, 0]]), np.float32([[0, 0], [11, 0], [50, 0]])
+    before = centers.copy()
+    moved, found = relocate_empty(points, centers, np.array(assigned))
+    assert found == empty and moved.dtype == np.float32
+    np.testing.assert_array_equal(moved, expected)
+    np.testing.assert_array_equal(centers, before)
+
+
+def test_of_equally_far_points_the_first_is_taken():
+    points = np.float32([[1, 0], [-2, 0], [2, 0], [0, 2]])
+    moved, _ = relocate_empty(points, np.zeros((2, 2), np.float32), np.zeros(4, int))
+    np.testing.assert_array_equal(moved, [[0, 0], [-2, 0]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_relocation_against_loops(seed):
+    rng = np.random.default_rng(seed)
+    points, centers, assigned = rng.normal(size=(30, 3)), rng.normal(size=(6, 3)), rng.integers(0, 3, 30)
+    far = sorted(range(30), key=lambda i: -sum((points[i] - centers[assigned[i]]) ** 2))
+    moved, empty = relocate_empty(points, centers, assigned)
+    assert empty == [3, 4, 5]
+    np.testing.assert_array_equal(moved, [*centers[:3], *points[far[:3]]])

@@ -1,0 +1,393 @@
+"""What every fit shares: rows and their order, resident data, the loop, checkpoints, history, claims."""
+
+import itertools
+import json
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from deepcluster_tf import fitting, losses
+from deepcluster_tf.networks import to_unit
+
+BATCH = 4
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 1), np.uint8)
+TARGET = np.random.default_rng(1).dirichlet(np.ones(3), 10).astype(np.float32)
+
+
+def tiny(kind=fitting.ResidentModel, target=None, images=IMAGES, optimizer="adam", per_call=1):
+    """A compiled autoencoder of 2x2 images (with assignments, if there is a target): always the same weights."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2, 2, 1))
+    z = keras.layers.Dense(3, "tanh")(keras.layers.Flatten()(inputs))
+    outputs = {"reconstruction": keras.layers.Reshape((2, 2, 1))(keras.layers.Dense(4)(z))}
+    loss, weights = {"reconstruction": "mse"}, {"reconstruction": 1.0}
+    if target is not None:
+        outputs["assignments"] = keras.layers.Dense(3, "softmax")(z)
+        loss["assignments"], weights["assignments"] = losses.kl_divergence, 0.5
+    model = kind(inputs, outputs)
+    model.compile(optimizer, loss, loss_weights=weights, steps_per_execution=per_call)
+    if kind is fitting.ResidentModel:
+        model.hold(images, target if target is None else keras.Variable(target, trainable=False))
+    return model
+
+
+def rows_from(iteration):
+    return fitting.ordered_rows(len(IMAGES), BATCH, iteration)
+
+
+def batches(rows, count):
+    return [batch.numpy() for batch in rows.take(count)]
+
+
+def assert_same(first, second, rtol=0.0):
+    assert len(first) == len(second) > 0
+    for a, b in zip(first, second):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+def assert_same_weights(first, second, rtol=0.0):
+    assert_same(*([v.numpy() for v in model.trainable_variables] for model in (first, second)), rtol)
+
+
+class Seen(keras.callbacks.Callback):
+    """Notes the iterations done at the end of each epoch; ends the fit after some of them."""
+
+    def __init__(self, stop_after=np.inf):
+        super().__init__()
+        self.epochs, self.stop_after = [], stop_after
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append((epoch, fitting.iterations_done(self.model)))
+        self.model.stop_training = len(self.epochs) >= self.stop_after
+
+
+# The order of the rows
+
+SIZES = [(10, 4, 3), (12, 4, 3), (3, 4, 1), (4, 4, 1), (1, 1, 1), (5, 1, 5), (9, 4, 3)]  # n, batch size, batches
+
+
+@pytest.mark.parametrize(("n", "batch_size", "per_epoch"), SIZES)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_epoch_holds_every_row_once_and_no_batch_is_empty(n, batch_size, per_epoch, ordered):
+    rows = fitting.ordered_rows(n, batch_size) if ordered else fitting.shuffled_rows(n, batch_size, seed=3)
+    found = batches(rows, 3 * per_epoch)
+    last = n - (per_epoch - 1) * batch_size
+    assert [len(batch) for batch in found] == ([batch_size] * (per_epoch - 1) + [last]) * 3 and last > 0
+    for start in range(0, 3 * per_epoch, per_epoch):
+        epoch = np.concatenate(found[start : start + per_epoch])
+        np.testing.assert_array_equal(epoch if ordered else np.sort(epoch), np.arange(n))
+    assert {batch.dtype for batch in found} == {np.dtype(np.int64)}
+
+
+def test_shuffled_rows_differ_between_epochs_and_seeds_and_are_repeatable():
+    first, again, other = (np.array(batches(fitting.shuffled_rows(64, 32, seed), 6)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    orders = [*first.reshape(3, 64), *other.reshape(3, 64), np.arange(64)]
+    assert not any(np.array_equal(a, b) for a, b in itertools.combinations(orders, 2))
+
+
+@pytest.mark.parametrize(("n", "batch_size", "per_epoch"), SIZES)
+def test_rows_started_later_are_the_tail_of_the_uninterrupted_ones(n, batch_size, per_epoch):
+    count = 4 * per_epoch
+    shuffled = batches(fitting.shuffled_rows(n, batch_size, 7), count)
+    ordered = batches(fitting.ordered_rows(n, batch_size), count)
+    for start in range(count):
+        assert_same(batches(fitting.ordered_rows(n, batch_size, start), count - start), ordered[start:])
+    for start in range(0, count, per_epoch):
+        assert_same(batches(fitting.shuffled_rows(n, batch_size, 7, start), count - start), shuffled[start:])
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [((140, 120), 20), ((140, 0), 140), ((274,), 137), ((280,), 140), ((141,), 47), ((149,), 1), ((1,), 1), ((6, 9), 3)],
+)
+def test_steps_per_call_by_hand(steps, expected):
+    assert fitting.steps_per_call(*steps) == expected
+
+
+def test_steps_per_call_is_the_largest_that_divides():
+    for a, b in np.random.default_rng(0).integers(1, 400, (50, 2)).tolist():
+        assert fitting.steps_per_call(a, b) == max(d for d in range(1, 141) if a % d == b % d == 0)
+
+
+# Resident data
+
+
+@pytest.mark.parametrize("target", [None, TARGET], ids=["reconstruction", "and-assignments"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_resident_model_trains_as_a_plain_one(target, dtype):
+    images = IMAGES if dtype == np.uint8 else np.float32(IMAGES) / 255
+    resident, plain = tiny(target=target, images=images), tiny(keras.Model, target)
+    resident.fit(rows_from(0), steps_per_epoch=7, shuffle=False, verbose=0)
+    for rows in batches(rows_from(0), 7):
+        unit = np.float32(IMAGES[rows]) / 255
+        plain.train_on_batch(unit, {"reconstruction": unit, **({} if target is None else {"assignments": target[rows]})})
+    assert_same_weights(resident, plain, rtol=1e-6)
+    assert not np.allclose(resident.trainable_variables[0], tiny().trainable_variables[0])
+
+
+def test_a_renewed_target_is_trained_on():
+    """The step reads the variable, and not the values that it had when the step was traced."""
+    resident, plain = tiny(target=np.zeros_like(TARGET)), tiny(keras.Model, TARGET)
+    resident.optimizer.learning_rate = 0.0
+    resident.fit(rows_from(0), steps_per_epoch=1, shuffle=False, verbose=0)
+    resident.target.assign(TARGET)
+    loss = resident.fit(rows_from(0), steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
+    unit = np.float32(IMAGES[:BATCH]) / 255
+    expected = plain.evaluate(unit, {"reconstruction": unit, "assignments": TARGET[:BATCH]}, verbose=0)
+    assert loss == pytest.approx([expected if np.isscalar(expected) else expected[0]])
+
+
+def test_data_held_anew_are_trained_on():
+    model = tiny(images=np.zeros_like(IMAGES), optimizer=keras.optimizers.SGD(0.0))
+    fit = lambda: model.fit(rows_from(0), steps_per_epoch=3, shuffle=False, verbose=0).history["loss"][0]
+    assert fit() == 0  # no bias yet: black is rebuilt exactly
+    model.hold(IMAGES)
+    assert fit() > 0.01
+
+
+@pytest.mark.filterwarnings("ignore:There are non-GPU devices")
+def test_a_mirrored_model_trains_as_a_plain_one():
+    spread = fitting.strategy("mirrored")
+    with fitting.scope(spread):
+        mirrored = tiny()
+    fitting.train(mirrored, rows_from, 3, 6, 0, [])
+    plain = tiny()
+    fitting.train(plain, rows_from, 3, 6, 0, [])
+    assert_same_weights(mirrored, plain, rtol=1e-6)
+
+
+def test_the_strategies_names():
+    assert fitting.strategy("none") is None
+    with fitting.scope(None):
+        assert not tf.distribute.has_strategy()
+    with pytest.raises(ValueError, match="must be none or mirrored; received 'tpu'"):
+        fitting.strategy("tpu")
+
+
+# Running a model over everything
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 6, 10])
+@pytest.mark.parametrize("scale", [None, np.float32(255), np.float64(255)], ids=["uint8", "float32", "float64"])
+def test_batched_is_the_models_own_output(n, scale):
+    model = tiny(keras.Model)
+    encode = fitting.batched(keras.Model(model.inputs, model.outputs[0]), batch_size=3)
+    inputs = IMAGES[:n] if scale is None else IMAGES[:n] / scale
+    expected = model(to_unit(IMAGES[:n]))["reconstruction"]
+    for _ in range(2):
+        found = encode(inputs)
+        assert found.dtype == np.float32 and found.shape == (n, 2, 2, 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_batched_follows_the_weights_and_takes_embeddings():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    decode = fitting.batched(model, batch_size=2)
+    z = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)  # negative ones too, and none is scaled
+    for _ in range(2):
+        np.testing.assert_allclose(decode(z, "a bar"), z @ model.weights[0].numpy(), rtol=1e-5, atol=1e-6)
+        model.weights[0].assign(model.weights[0] + 1)
+
+
+# The loop
+
+
+@pytest.mark.parametrize(
+    ("steps", "iterations", "epochs"),
+    [
+        (3, 7, [(0, 3), (1, 6), (2, 7)]),
+        (3, 6, [(0, 3), (1, 6)]),
+        (5, 3, [(0, 3)]),
+        (4, 6, [(0, 4), (1, 6)]),
+        (7, 7, [(0, 7)]),
+        (3, 0, []),
+    ],
+)
+@pytest.mark.parametrize("many_a_call", [False, True])
+def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(steps, iterations, epochs, many_a_call):
+    model = tiny(per_call=fitting.steps_per_call(steps, iterations % steps) if many_a_call else 1)
+    seen, history = Seen(), fitting.History(None)
+    with fitting.Progress("a fit", iterations, 0) as progress:
+        fitting.train(model, rows_from, steps, iterations, 0, [seen, history, progress])
+        assert progress.bar.n == progress.bar.total == iterations
+    assert seen.epochs == epochs
+    assert [(row["epoch"] - 1, row["iteration"]) for row in history.rows] == epochs
+    plain = tiny(keras.Model)
+    for rows in batches(rows_from(0), iterations):
+        plain.train_on_batch(np.float32(IMAGES[rows]) / 255, {"reconstruction": np.float32(IMAGES[rows]) / 255})
+    assert_same_weights(model, plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("done", [0, 3, 6, 7])
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(done, tmp_path):
+    path = tmp_path / "checkpoint.weights.h5"
+    whole, first, second = tiny(target=TARGET), tiny(target=TARGET), tiny(target=TARGET)
+    fitting.train(whole, rows_from, 3, 7, 0, [])
+    fitting.train(first, rows_from, 3, done, 0, [fitting.Checkpoint(path)])
+    assert fitting.restore(second, path) == done
+    seen = Seen()
+    fitting.train(second, rows_from, 3, 7, done, [seen])
+    assert seen.epochs == [at for at in [(0, 3), (1, 6), (2, 7)] if at[1] > done]
+    assert_same_weights(second, whole)
+
+
+def test_a_callback_ends_the_fit_also_before_its_short_last_epoch():
+    model = tiny()
+    seen = Seen(stop_after=2)
+    fitting.train(model, rows_from, 3, 7, 0, [seen])
+    assert seen.epochs == [(0, 3), (1, 6)] and model.stop_training
+    fitting.train(model, rows_from, 3, 20, 6, [seen])  # stopped before it began
+    assert fitting.iterations_done(model) == 6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_the_fit_before_it_is_recorded(value, tmp_path):
+    path = tmp_path / "checkpoint.weights.h5"
+    model, history = tiny(images=np.full(IMAGES.shape, value, np.float32)), fitting.History(tmp_path / "history.csv")
+    with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) after 3 iterations: expected a finite number"):
+        fitting.train(model, rows_from, 3, 6, 0, [fitting.FiniteLoss(), history, fitting.Checkpoint(path, seconds=0)])
+    assert history.rows == [] and list(tmp_path.iterdir()) == []
+    assert fitting.FiniteLoss().on_epoch_end(0, {"loss": 0.5}) is None
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A model trained for three steps, and its checkpoint."""
+    model, path = tiny(target=TARGET), tmp_path / "new" / "checkpoint.weights.h5"
+    fitting.train(model, rows_from, 3, 3, 0, [fitting.Checkpoint(path)])
+    return model, path
+
+
+def test_a_checkpoint_holds_weights_moments_and_iterations(checkpoint):
+    model, path = checkpoint
+    again = tiny(target=TARGET)
+    assert fitting.restore(again, path) == fitting.iterations_done(again) == 3
+    assert_same_weights(again, model)
+    moments = [[v.numpy() for v in m.optimizer.variables] for m in (again, model)]
+    assert_same(*moments)
+    assert sum(np.abs(value).sum() > 0 for value in moments[0]) >= 2 * len(model.trainable_variables)
+
+
+def test_where_there_is_no_checkpoint_nothing_is_restored(tmp_path):
+    model = tiny()
+    assert fitting.restore(model, None) == fitting.restore(model, tmp_path / "none.weights.h5") == 0
+    assert_same_weights(model, tiny())
+
+
+def test_checkpoints_wait_their_seconds_but_not_at_the_end(tmp_path):
+    saved = {}
+    for seconds in (0, 1e9):
+        path = tmp_path / f"{seconds}.weights.h5"
+        callback = fitting.Checkpoint(path, seconds)
+        callback.set_model(tiny())
+        callback.on_epoch_end(0, {})
+        saved[seconds] = path.exists()
+        callback.on_train_end({})
+        assert path.exists()
+    assert saved == {0: True, 1e9: False}
+
+
+@pytest.mark.parametrize("breaks", ["save_weights", "replace"])
+def test_a_failing_save_leaves_the_old_checkpoint_whole(breaks, checkpoint, monkeypatch):
+    model, path = checkpoint
+    before = path.read_bytes()
+
+    def half_written(self, path):
+        path.write_bytes(before[:100])
+        raise OSError("No space left on device")
+
+    def refused(source, to):
+        raise OSError("No space left on device")
+
+    if breaks == "replace":
+        monkeypatch.setattr(os, "replace", refused)
+    else:
+        monkeypatch.setattr(fitting.ResidentModel, "save_weights", half_written)
+    with pytest.raises(OSError, match="No space left"):
+        fitting.train(model, rows_from, 3, 6, 3, [fitting.Checkpoint(path)])
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+    assert fitting.restore(tiny(target=TARGET), path) == 3
+
+
+# History
+
+
+def recorded(path, *iterations):
+    history = fitting.History(path)
+    for epoch, iteration in enumerate(iterations):
+        history.add({"epoch": epoch, "iteration": iteration, "loss": np.float32(0.1) / (epoch + 1), "size": np.int64(7)})
+    return history
+
+
+def test_history_is_taken_up_where_the_checkpoint_stands(tmp_path):
+    """The file may be ahead of the checkpoint: no epoch may stand in it twice."""
+    path = tmp_path / "history.csv"
+    written = recorded(path, 0, 140, 280, 420).rows
+    history = fitting.History(path, done=280)
+    assert history.rows == written[:3]  # to the last bit
+    history.add({"epoch": 3, "iteration": 420, "loss": 0.5, "size": 7})
+    assert pd.read_csv(path)["iteration"].tolist() == [0, 140, 280, 420]
+    assert pd.read_csv(path, float_precision="round_trip")["loss"].tolist() == [row["loss"] for row in history.rows]
+
+
+def test_history_starts_anew_where_nothing_was_done(tmp_path):
+    path = tmp_path / "history.csv"
+    recorded(path, 0, 140)
+    assert fitting.History(path, done=0).rows == fitting.History(None, 140).rows == []
+    assert fitting.History(tmp_path / "none.csv", done=140).rows == []
+
+
+def test_history_holds_plain_numbers_and_seconds(tmp_path):
+    row = recorded(None, 5).rows[0]
+    assert [type(value) for value in row.values()][:4] == [int, int, float, int]
+    assert 0 <= row["seconds"] < 60
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_write_leaves_the_old_history_whole(tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    history = recorded(path, 0, 140)
+    before = path.read_bytes()
+    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda self, part, **_: part.write_text("half a li") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        history.add({"epoch": 2, "iteration": 280})
+    assert path.read_bytes() == before
+
+
+# Claims
+
+
+def test_a_folder_is_claimed_again_by_the_same_fit(tmp_path):
+    for _ in range(2):
+        fitting.claim(tmp_path / "a" / "fit", {"filters": (32, 64), "lam": 0.1, "seed": 0}, images=IMAGES)
+    assert json.loads((tmp_path / "a" / "fit" / "fit.json").read_text())["filters"] == [32, 64]
+    assert [path.name for path in (tmp_path / "a" / "fit").iterdir()] == ["fit.json"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "images", "differs"),
+    [
+        ({"lam": 0.5, "seed": 0}, IMAGES, "lam"),
+        ({"lam": 0.5, "seed": 1}, IMAGES, "lam, seed"),
+        ({"lam": 1.0}, IMAGES, "seed"),
+        ({"lam": 1.0, "seed": 0, "new": 3}, IMAGES, "new"),
+        ({"lam": 1.0, "seed": 0}, IMAGES[::-1], "images"),
+        ({"lam": 1.0, "seed": 0}, IMAGES[:9], "images"),
+        ({"lam": 1.0, "seed": 0}, IMAGES.reshape(10, 1, 4, 1), "images"),  # the same bytes, other images
+        ({"lam": 1.0, "seed": 0}, None, "images"),
+    ],
+)
+def test_a_claimed_folder_refuses_another_fit(settings, images, differs, tmp_path):
+    fitting.claim(tmp_path, {"lam": 1.0, "seed": 0}, images=IMAGES)
+    before = (tmp_path / "fit.json").read_bytes()
+    with pytest.raises(ValueError, match=f"holds the fit of other {differs}: expected a new folder or the same settings"):
+        fitting.claim(tmp_path, settings, **({} if images is None else {"images": images}))
+    assert (tmp_path / "fit.json").read_bytes() == before
