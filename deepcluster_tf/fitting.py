@@ -157,8 +157,12 @@ def train(
 def steps_per_call(*steps: int, most: int = 140) -> int:
     """The largest number of steps for one graph call that divides each of `steps` and is at most `most`.
 
-    Keras would overrun an epoch whose steps are no multiple of `steps_per_execution`. Zeros do not count.
+    Keras would overrun an epoch whose steps are no multiple of `steps_per_execution`. Zeros do not count. Under a
+    strategy for several devices it is 1: TensorFlow 2.21 cannot run Keras's loop of steps there ("You must feed a
+    value for placeholder tensor").
     """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return 1
     whole = int(np.gcd.reduce(steps))
     return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
 

@@ -62,13 +62,12 @@ def require_writable(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe.write_text("x" * 4096)
+        probe.unlink()
     except OSError as error:
         raise OSError(
             f"{directory} cannot be written ({error.strerror}): expected a writable folder with free space; "
             "nothing has been trained. Change its permissions or free some space"
         ) from error
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -19,14 +19,14 @@ TARGET = np.random.default_rng(1).dirichlet(np.ones(3), 10).astype(np.float32)
 
 
 def tiny(kind=fitting.ResidentModel, target=None, images=IMAGES, optimizer="adam", per_call=1):
-    """A compiled autoencoder of 2x2 images (with assignments, if there is a target): always the same weights."""
+    """A compiled model that rebuilds 2x2 images (and assigns them, if there is a target): always the same weights."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((2, 2, 1))
-    z = keras.layers.Dense(3, "tanh")(keras.layers.Flatten()(inputs))
-    outputs = {"reconstruction": keras.layers.Reshape((2, 2, 1))(keras.layers.Dense(4)(z))}
+    z = keras.layers.Dense(4, use_bias=False)(keras.layers.Flatten()(inputs))
+    outputs = {"reconstruction": keras.layers.Reshape((2, 2, 1))(z)}
     loss, weights = {"reconstruction": "mse"}, {"reconstruction": 1.0}
     if target is not None:
-        outputs["assignments"] = keras.layers.Dense(3, "softmax")(z)
+        outputs["assignments"] = keras.layers.Dense(3, "softmax", use_bias=False)(z)
         loss["assignments"], weights["assignments"] = losses.kl_divergence, 0.5
     model = kind(inputs, outputs)
     model.compile(optimizer, loss, loss_weights=weights, steps_per_execution=per_call)
@@ -49,8 +49,20 @@ def assert_same(first, second, rtol=0.0):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
 
 
-def assert_same_weights(first, second, rtol=0.0):
-    assert_same(*([v.numpy() for v in model.trainable_variables] for model in (first, second)), rtol)
+def weights(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def plainly_trained():
+    """The weights after each of seven steps of a plain Keras model on the same batches."""
+    model = tiny(keras.Model)
+    found = [weights(model)]
+    for rows in batches(rows_from(0), 7):
+        unit = np.float32(IMAGES[rows]) / 255
+        model.train_on_batch(unit, {"reconstruction": unit})
+        found.append(weights(model))
+    return found
 
 
 class Seen(keras.callbacks.Callback):
@@ -67,7 +79,7 @@ class Seen(keras.callbacks.Callback):
 
 # The order of the rows
 
-SIZES = [(10, 4, 3), (12, 4, 3), (3, 4, 1), (4, 4, 1), (1, 1, 1), (5, 1, 5), (9, 4, 3)]  # n, batch size, batches
+SIZES = [(10, 4, 3), (12, 4, 3), (9, 4, 3), (3, 4, 1), (4, 4, 1), (1, 1, 1)]  # n, batch size, batches
 
 
 @pytest.mark.parametrize(("n", "batch_size", "per_epoch"), SIZES)
@@ -92,18 +104,27 @@ def test_shuffled_rows_differ_between_epochs_and_seeds_and_are_repeatable():
 
 @pytest.mark.parametrize(("n", "batch_size", "per_epoch"), SIZES)
 def test_rows_started_later_are_the_tail_of_the_uninterrupted_ones(n, batch_size, per_epoch):
-    count = 4 * per_epoch
+    count = 3 * per_epoch
     shuffled = batches(fitting.shuffled_rows(n, batch_size, 7), count)
     ordered = batches(fitting.ordered_rows(n, batch_size), count)
-    for start in range(count):
+    for start in {0, 1, per_epoch, 2 * per_epoch - 1}:
         assert_same(batches(fitting.ordered_rows(n, batch_size, start), count - start), ordered[start:])
-    for start in range(0, count, per_epoch):
+    for start in (0, per_epoch, 2 * per_epoch):
         assert_same(batches(fitting.shuffled_rows(n, batch_size, 7, start), count - start), shuffled[start:])
 
 
 @pytest.mark.parametrize(
     ("steps", "expected"),
-    [((140, 120), 20), ((140, 0), 140), ((274,), 137), ((280,), 140), ((141,), 47), ((149,), 1), ((1,), 1), ((6, 9), 3)],
+    [
+        ((140, 120), 20),
+        ((140, 0), 140),
+        ((274,), 137),
+        ((280,), 140),
+        ((141,), 47),
+        ((149,), 1),
+        ((1,), 1),
+        ((6, 9), 3),
+    ],
 )
 def test_steps_per_call_by_hand(steps, expected):
     assert fitting.steps_per_call(*steps) == expected
@@ -117,17 +138,21 @@ def test_steps_per_call_is_the_largest_that_divides():
 # Resident data
 
 
-@pytest.mark.parametrize("target", [None, TARGET], ids=["reconstruction", "and-assignments"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_resident_model_trains_as_a_plain_one(target, dtype):
-    images = IMAGES if dtype == np.uint8 else np.float32(IMAGES) / 255
-    resident, plain = tiny(target=target, images=images), tiny(keras.Model, target)
-    resident.fit(rows_from(0), steps_per_epoch=7, shuffle=False, verbose=0)
-    for rows in batches(rows_from(0), 7):
+@pytest.mark.parametrize("images", [IMAGES, np.float32(IMAGES) / 255], ids=["uint8", "float32"])
+def test_a_resident_model_trains_as_a_plain_one(images, plainly_trained):
+    model = tiny(images=images)
+    model.fit(rows_from(0), steps_per_epoch=7, shuffle=False, verbose=0)
+    assert_same(weights(model), plainly_trained[7], rtol=1e-6)
+    assert not np.allclose(plainly_trained[7], plainly_trained[0])
+
+
+def test_a_resident_model_with_a_target_trains_as_a_plain_one():
+    resident, plain = tiny(target=TARGET), tiny(keras.Model, TARGET)
+    resident.fit(rows_from(0), steps_per_epoch=4, shuffle=False, verbose=0)
+    for rows in batches(rows_from(0), 4):
         unit = np.float32(IMAGES[rows]) / 255
-        plain.train_on_batch(unit, {"reconstruction": unit, **({} if target is None else {"assignments": target[rows]})})
-    assert_same_weights(resident, plain, rtol=1e-6)
-    assert not np.allclose(resident.trainable_variables[0], tiny().trainable_variables[0])
+        plain.train_on_batch(unit, {"reconstruction": unit, "assignments": TARGET[rows]})
+    assert_same(weights(resident), weights(plain), rtol=1e-6)
 
 
 def test_a_renewed_target_is_trained_on():
@@ -145,20 +170,19 @@ def test_a_renewed_target_is_trained_on():
 def test_data_held_anew_are_trained_on():
     model = tiny(images=np.zeros_like(IMAGES), optimizer=keras.optimizers.SGD(0.0))
     fit = lambda: model.fit(rows_from(0), steps_per_epoch=3, shuffle=False, verbose=0).history["loss"][0]
-    assert fit() == 0  # no bias yet: black is rebuilt exactly
+    assert fit() == 0  # there is no bias: black is rebuilt exactly
     model.hold(IMAGES)
     assert fit() > 0.01
 
 
 @pytest.mark.filterwarnings("ignore:There are non-GPU devices")
-def test_a_mirrored_model_trains_as_a_plain_one():
-    spread = fitting.strategy("mirrored")
-    with fitting.scope(spread):
-        mirrored = tiny()
-    fitting.train(mirrored, rows_from, 3, 6, 0, [])
-    plain = tiny()
-    fitting.train(plain, rows_from, 3, 6, 0, [])
-    assert_same_weights(mirrored, plain, rtol=1e-6)
+def test_a_mirrored_model_trains_and_resumes_as_a_plain_one(tmp_path, plainly_trained):
+    path = tmp_path / "checkpoint.weights.h5"
+    for iterations in (3, 6):
+        with fitting.scope(fitting.strategy("mirrored")):
+            mirrored = tiny()
+        fitting.train(mirrored, rows_from, 3, iterations, fitting.restore(mirrored, path), [fitting.Checkpoint(path)])
+    assert_same(weights(mirrored), plainly_trained[6], rtol=1e-6)
 
 
 def test_the_strategies_names():
@@ -198,42 +222,39 @@ def test_batched_follows_the_weights_and_takes_embeddings():
 
 
 @pytest.mark.parametrize(
-    ("steps", "iterations", "epochs"),
+    ("steps", "iterations", "per_call", "epochs"),
     [
-        (3, 7, [(0, 3), (1, 6), (2, 7)]),
-        (3, 6, [(0, 3), (1, 6)]),
-        (5, 3, [(0, 3)]),
-        (4, 6, [(0, 4), (1, 6)]),
-        (7, 7, [(0, 7)]),
-        (3, 0, []),
+        (3, 7, 1, [(0, 3), (1, 6), (2, 7)]),
+        (4, 6, 2, [(0, 4), (1, 6)]),
+        (3, 6, 3, [(0, 3), (1, 6)]),
+        (5, 3, 1, [(0, 3)]),
+        (3, 0, 3, []),
     ],
 )
-@pytest.mark.parametrize("many_a_call", [False, True])
-def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(steps, iterations, epochs, many_a_call):
-    model = tiny(per_call=fitting.steps_per_call(steps, iterations % steps) if many_a_call else 1)
+def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(
+    steps, iterations, per_call, epochs, plainly_trained
+):
+    assert fitting.steps_per_call(steps, iterations % steps) == per_call
+    model = tiny(per_call=per_call)
     seen, history = Seen(), fitting.History(None)
     with fitting.Progress("a fit", iterations, 0) as progress:
         fitting.train(model, rows_from, steps, iterations, 0, [seen, history, progress])
         assert progress.bar.n == progress.bar.total == iterations
     assert seen.epochs == epochs
     assert [(row["epoch"] - 1, row["iteration"]) for row in history.rows] == epochs
-    plain = tiny(keras.Model)
-    for rows in batches(rows_from(0), iterations):
-        plain.train_on_batch(np.float32(IMAGES[rows]) / 255, {"reconstruction": np.float32(IMAGES[rows]) / 255})
-    assert_same_weights(model, plain, rtol=1e-6)
+    assert_same(weights(model), plainly_trained[iterations], rtol=1e-6)
 
 
-@pytest.mark.parametrize("done", [0, 3, 6, 7])
-def test_a_resumed_fit_ends_as_an_uninterrupted_one(done, tmp_path):
-    path = tmp_path / "checkpoint.weights.h5"
-    whole, first, second = tiny(target=TARGET), tiny(target=TARGET), tiny(target=TARGET)
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(tmp_path):
+    path, seen = tmp_path / "checkpoint.weights.h5", Seen()
+    whole = tiny(target=TARGET)
     fitting.train(whole, rows_from, 3, 7, 0, [])
-    fitting.train(first, rows_from, 3, done, 0, [fitting.Checkpoint(path)])
-    assert fitting.restore(second, path) == done
-    seen = Seen()
-    fitting.train(second, rows_from, 3, 7, done, [seen])
-    assert seen.epochs == [at for at in [(0, 3), (1, 6), (2, 7)] if at[1] > done]
-    assert_same_weights(second, whole)
+    for done, iterations in ((0, 3), (3, 6), (6, 7), (7, 7)):
+        model = tiny(target=TARGET)
+        assert fitting.restore(model, path) == done
+        fitting.train(model, rows_from, 3, iterations, done, [seen, fitting.Checkpoint(path)])
+    assert seen.epochs == [(0, 3), (1, 6), (2, 7)]
+    assert_same(weights(model), weights(whole))
 
 
 def test_a_callback_ends_the_fit_also_before_its_short_last_epoch():
@@ -270,16 +291,16 @@ def test_a_checkpoint_holds_weights_moments_and_iterations(checkpoint):
     model, path = checkpoint
     again = tiny(target=TARGET)
     assert fitting.restore(again, path) == fitting.iterations_done(again) == 3
-    assert_same_weights(again, model)
+    assert_same(weights(again), weights(model))
     moments = [[v.numpy() for v in m.optimizer.variables] for m in (again, model)]
     assert_same(*moments)
-    assert sum(np.abs(value).sum() > 0 for value in moments[0]) >= 2 * len(model.trainable_variables)
+    assert sum(np.abs(value).max() > 0 for value in moments[0]) == 6  # iterations, rate, two moments of two weights
 
 
 def test_where_there_is_no_checkpoint_nothing_is_restored(tmp_path):
     model = tiny()
     assert fitting.restore(model, None) == fitting.restore(model, tmp_path / "none.weights.h5") == 0
-    assert_same_weights(model, tiny())
+    assert_same(weights(model), weights(tiny()))
 
 
 def test_checkpoints_wait_their_seconds_but_not_at_the_end(tmp_path):
@@ -323,7 +344,9 @@ def test_a_failing_save_leaves_the_old_checkpoint_whole(breaks, checkpoint, monk
 def recorded(path, *iterations):
     history = fitting.History(path)
     for epoch, iteration in enumerate(iterations):
-        history.add({"epoch": epoch, "iteration": iteration, "loss": np.float32(0.1) / (epoch + 1), "size": np.int64(7)})
+        history.add(
+            {"epoch": epoch, "iteration": iteration, "loss": np.float32(0.1) / (epoch + 1), "size": np.int64(7)}
+        )
     return history
 
 
@@ -388,6 +411,8 @@ def test_a_folder_is_claimed_again_by_the_same_fit(tmp_path):
 def test_a_claimed_folder_refuses_another_fit(settings, images, differs, tmp_path):
     fitting.claim(tmp_path, {"lam": 1.0, "seed": 0}, images=IMAGES)
     before = (tmp_path / "fit.json").read_bytes()
-    with pytest.raises(ValueError, match=f"holds the fit of other {differs}: expected a new folder or the same settings"):
+    with pytest.raises(
+        ValueError, match=f"holds the fit of other {differs}: expected a new folder or the same settings"
+    ):
         fitting.claim(tmp_path, settings, **({} if images is None else {"images": images}))
     assert (tmp_path / "fit.json").read_bytes() == before

@@ -54,7 +54,9 @@ def test_alpha_is_one_unless_said(points):
 def test_a_point_far_from_every_centre_still_has_a_cluster(distance, alpha):
     """In float32 the kernels of a far point must not all become 0, nor their sum's inverse infinite."""
     centers = [[-distance / 2], [0], [0]]
-    np.testing.assert_allclose(assignments([[distance]], centers, alpha), by_loops([[distance]], centers, alpha), rtol=1e-3)
+    np.testing.assert_allclose(
+        assignments([[distance]], centers, alpha), by_loops([[distance]], centers, alpha), rtol=1e-3
+    )
 
 
 def test_close_centres_far_from_the_origin():

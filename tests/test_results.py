@@ -1,0 +1,219 @@
+"""Where results live: names of variants, writing that survives a full disk, reading back, what a record says."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from deepcluster_tf import results
+
+DEFAULTS = {"n_clusters": 10, "filters": (32, 64, 128), "lam": 1.0, "batch_size": 256, "max_iterations": 20_000}
+
+
+@pytest.mark.parametrize(
+    ("changed", "plain", "quick"),
+    [
+        ({"supervision": 0.01}, "sup-0.01", "quick-sup-0.01"),
+        ({"supervision": 0}, "sup-0", "quick-sup-0"),
+        ({"supervision": 0.0, "lam": 0.1}, "sup-0-lambda-0.1", "quick-sup-0-lambda-0.1"),
+        ({"lam": 1}, "paper", "quick"),  # 1 and 1.0 are one setting
+        ({"n_clusters": 7}, "clusters-7", "quick-clusters-7"),
+        ({"supervision": 0.1 + 0.2, "max_iterations": 700}, "sup-0.3-max-iterations-700", "quick-sup-0.3"),
+        ({"lam": 1e-5, "batch_size": 64}, "lambda-1e-05-batch-size-64", "quick-lambda-1e-05"),
+        ({"filters": (8, 16, 32)}, "filters-8x16x32", None),
+        ({}, "paper", "quick"),
+    ],
+)
+def test_a_variant_is_named_by_what_differs(changed, plain, quick):
+    settings = {name: changed.get(name, DEFAULTS.get(name)) for name in ("supervision", *DEFAULTS)}
+    if "supervision" not in changed:
+        del settings["supervision"]
+    assert results.variant(settings, DEFAULTS) == plain
+    assert quick is None or results.variant(settings, DEFAULTS, quick=True) == quick
+
+
+def test_run_directory_makes_nothing(tmp_path):
+    found = results.run_directory("fashion-dcec", "sup-0.01", 3, tmp_path)
+    assert found == tmp_path / "runs" / "fashion-dcec" / "sup-0.01" / "seed-3" and not list(tmp_path.iterdir())
+    assert results.run_directory("a", "b", 0).parts == ("results", "runs", "a", "b", "seed-0")
+
+
+# Writing
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_write_json_is_read_back(tmp_path):
+    content = {"schema": 1, "value": 0.1 + 0.2, "names": ["é"], "none": None}
+    results.write_json(tmp_path / "result.json", content)
+    results.write_json(tmp_path / "result.json", content)
+    assert json.loads((tmp_path / "result.json").read_text()) == content and names(tmp_path) == ["result.json"]
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("content", "breaks", "error", "message"),
+    [
+        ({"a": 1, "b": float("nan")}, None, ValueError, "not JSON compliant"),
+        ({"a": 1, "b": object()}, None, TypeError, "not JSON serializable"),
+        (
+            {"a": 1},
+            "fsync",
+            OSError,
+            r"result.json could not be recorded \(No space left on device\): .*free some space",
+        ),
+        (
+            {"a": 1},
+            "replace",
+            OSError,
+            r"result.json could not be recorded \(No space left on device\): .*the same command",
+        ),
+    ],
+)
+def test_a_failing_write_leaves_the_old_file(content, breaks, error, message, tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    path.write_text("the old one")
+    if breaks:
+        monkeypatch.setattr(os, breaks, full)
+    with pytest.raises(error, match=message):
+        results.write_json(path, content)
+    assert path.read_text() == "the old one" and names(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize("below", ["", "sub", "sub/deeper"])
+def test_a_folder_that_cannot_be_written_is_refused_before_training(below, tmp_path):
+    (tmp_path / "file").write_text("no folder: nothing can be written below it, not even by root")
+    with pytest.raises(
+        OSError, match=r"cannot be written \(.+\): expected a writable folder.*nothing has been trained"
+    ):
+        results.require_writable(tmp_path / "file" / below)
+
+
+def test_a_result_that_cannot_be_written_says_that_the_checkpoint_is_kept(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    for folder in ("none", "file"):
+        with pytest.raises(OSError, match=r"result.json could not be recorded \(.+\): the checkpoint is kept"):
+            results.write_json(tmp_path / folder / "result.json", {})
+
+
+def test_a_full_disk_is_noticed_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.Path, "write_text", full)
+    with pytest.raises(OSError, match=r"cannot be written \(No space left on device\)"):
+        results.require_writable(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    for _ in range(2):
+        results.require_writable(tmp_path / "a" / "b")
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a" / "b") == []
+
+
+# Reading
+
+
+def test_where_nothing_is_recorded_there_is_no_result(tmp_path):
+    assert results.read_result(tmp_path) is results.read_result(tmp_path / "none") is None
+    assert results.all_results(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("garbage", "why"),
+    [
+        (b"", "Expecting value"),
+        (b'{"schema": 1, "met', "Unterminated string"),
+        (b"\xff\xfe\x00", "codec can't decode"),
+        (b"{}", "'schema'"),
+        (b'{"schema": 2}', "schema 2"),
+        (b'{"schema": null}', "schema None"),
+        (b"[1, 2]", "list indices"),
+        (b"null", "not subscriptable"),
+        (b"3", "not subscriptable"),
+    ],
+)
+def test_garbage_is_refused_with_the_file_and_the_reason(garbage, why, tmp_path):
+    (tmp_path / "result.json").write_bytes(garbage)
+    expected = rf"{tmp_path}/result.json is not a result of schema 1 \(.*{why}.*\): restore it from git, or remove it"
+    with pytest.raises(ValueError, match=expected):
+        results.read_result(tmp_path)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Six recorded runs, written in no order, and what is no record."""
+    made = [
+        ("b", "sup-0", 1),
+        ("b", "sup-0", 0),
+        ("a", "sup-0.1", 0),
+        ("a", "sup-0", 0),
+        ("a", "quick-sup-0", 0),
+        ("a", "sup-0", 2),
+    ]
+    for experiment, variant, seed in made:
+        directory = results.run_directory(experiment, variant, seed, tmp_path)
+        directory.mkdir(parents=True)
+        budget = "quick" if "quick" in variant else "paper"
+        results.write_json(directory / "result.json", {"schema": 1, "budget": budget, "seed": seed})
+    (directory / "part-1-result.json").write_text("half")
+    results.run_directory("a", "unfinished", 0, tmp_path).mkdir(parents=True)
+    return tmp_path
+
+
+def test_all_results_are_in_the_order_of_their_paths(records, monkeypatch):
+    found = results.all_results(records)
+    assert [(r["directory"].parts[-3:], r["seed"]) for r in found] == [
+        (("a", "sup-0", "seed-0"), 0),
+        (("a", "sup-0", "seed-2"), 2),
+        (("a", "sup-0.1", "seed-0"), 0),
+        (("b", "sup-0", "seed-0"), 0),
+        (("b", "sup-0", "seed-1"), 1),
+    ]
+    assert [r["directory"].parts[-2] for r in results.all_results(records, "quick")] == ["quick-sup-0"]
+    monkeypatch.setattr(results, "ROOT", records)
+    assert results.all_results() == found
+
+
+def test_one_damaged_record_is_named(records):
+    (records / "runs" / "b" / "sup-0" / "seed-1" / "result.json").write_text("{")
+    with pytest.raises(ValueError, match=r"b/sup-0/seed-1/result\.json is not a result"):
+        results.all_results(records)
+
+
+# What a record says
+
+
+def test_the_reference_holds_table_1_of_document_004():
+    rows = results.reference(Path(__file__).parents[1] / "results")["fashion-dcec"]["rows"]
+    table = {
+        "0": (0.5847, 0.6294),
+        "0.01": (0.7371, 0.6666),
+        "0.03": (0.7604, 0.6872),
+        "0.05": (0.7722, 0.6968),
+        "0.1": (0.8022, 0.7254),
+        "0.2": (0.8653, 0.7891),
+        "0.3": (0.9034, 0.8331),
+        "0.5": (0.9391, 0.8800),
+    }
+    assert {level: (row["acc"], row["nmi"]) for level, row in rows.items()} == table
+
+
+def test_versions_and_machine_name_what_decides_the_numbers():
+    versions = results.versions()
+    assert {"python", "deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy"} == set(versions)
+    assert all(version[0].isdigit() for version in versions.values())
+    machine = results.machine()
+    assert machine["processor"] and machine["cores"] >= 1 and machine["memory_gib"] >= 1 and machine["gpus"] is not None
+
+
+def test_the_commit_is_unknown_outside_git(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert results.git_commit() == "unknown"
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
+    assert results.git_commit() == "unknown"

@@ -1,0 +1,229 @@
+"""Runs from command to record, on the digits: what is written, what is refused, what survives."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from deepcluster_tf import experiments, metrics, results, tables, training
+from deepcluster_tf.experiments import Experiment
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = Experiment("digits-dcec", "digits", "dcec:DCEC", "004", settings=SMALL)
+
+
+@pytest.fixture()
+def here(tmp_path, monkeypatch):
+    """An empty results folder."""
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A results folder with one finished run; tests work on copies."""
+    root = tmp_path_factory.mktemp("finished") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "ROOT", root)
+        training.run(TINY, supervision=0.05, progress=False)
+    return root
+
+
+@pytest.fixture()
+def run_again(here, finished):
+    shutil.copytree(finished, here / "results")
+    return lambda **how: training.run(TINY, **{"supervision": 0.05, "progress": False, **how})
+
+
+def test_supervised_labels():
+    labels = np.arange(1000) % 10
+    known = training.supervised_labels(labels, 0.05, seed=0)
+    assert (known >= 0).sum() == 50
+    np.testing.assert_array_equal(known[known >= 0], labels[known >= 0])
+    np.testing.assert_array_equal(known, training.supervised_labels(labels, 0.05, seed=0))
+    assert (known != training.supervised_labels(labels, 0.05, seed=1)).any()
+    assert (training.supervised_labels(labels, 0, seed=0) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "fraction", "message"),
+    [
+        (np.zeros(10, int), 1.0, r"a fraction in \[0, 1\).*received 1.0"),
+        (np.zeros(10, int), -0.1, "received -0.1"),
+        (np.zeros(10, int), float("nan"), "received nan"),
+        (np.zeros(10, int), 0.01, "a supervision of 0.01 selects none of 10 images: use 0.1 or more"),
+        (np.full(10, -1), 0.5, "images whose class is known"),
+    ],
+)
+def test_supervision_out_of_range_is_refused(labels, fraction, message):
+    with pytest.raises(ValueError, match=message):
+        training.supervised_labels(labels, fraction, seed=0)
+
+
+def test_record(run_again, here):
+    result = run_again()
+    assert not result["fresh"]
+    directory = here / "results/runs/digits-dcec" / result["directory"].parent.name / "seed-0"
+    assert result["directory"] == directory
+    read = json.loads((directory / "result.json").read_text())
+    assert read["settings"] == {**read["settings"], "supervision": 0.05, "lam": 1.0, "batch_size": 64, "seed": 0}
+    assert read["budget"] == "paper" and read["iterations"] == 35 and read["data"]["n"] == 1797
+    assert sum(read["cluster_sizes"]) == 1797 == np.sum(read["confusion"])
+    history = (directory / "history.csv").read_text().splitlines()
+    assert len(history) == 6 and history[0].startswith("epoch,iteration,loss")
+    saved = np.load(directory / "embeddings.npz", allow_pickle=False)
+    assert saved["embeddings"].shape == (1797, 10)
+
+
+def test_recorded_metrics_are_those_of_the_model(run_again, digits):
+    result = run_again()
+    method = experiments.DCEC and TINY.method_class()(**SMALL)
+    clusters = method.load(result["directory"] / "model.weights.h5", (8, 8, 1)).predict(digits.images)
+    known = training.supervised_labels(digits.labels, 0.05, 0) >= 0
+    for suffix, rows in (("", slice(None)), ("_unsupervised", ~known)):
+        for name, value in metrics.scores(digits.labels[rows], clusters[rows]).items():
+            assert result["metrics"][name + suffix]["value"] == value
+    assert result["metrics"]["acc_unsupervised"]["n"] == 1797 - 90
+    assert result["metrics"]["acc"]["protocol"] == "all 1,797 images, the 90 supervised ones included, one to one"
+
+
+def test_same_autoencoder_for_every_level(run_again, here):
+    kept = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
+    before = kept.stat().st_mtime_ns
+    result = run_again(supervision=0.1)
+    assert result["fresh"] and kept.stat().st_mtime_ns == before
+
+
+def test_damaged_autoencoder_is_refused(run_again, here):
+    kept = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="missing or altered: restore it, or give PRETRAIN=scratch"):
+        run_again(supervision=0.2)
+
+
+def test_force_runs_again_to_the_same_numbers(run_again):
+    before = run_again()
+    again = run_again(force=True)
+    assert again["fresh"]
+    assert again["metrics"] == before["metrics"]
+
+
+def test_clone_without_the_model_runs_again(run_again):
+    """A recorded result that came with the repository does not stop the user from seeing it come true."""
+    before = run_again()
+    (before["directory"] / "model.weights.h5").unlink()
+    shutil.rmtree(before["directory"] / "work")
+    again = run_again()
+    assert again["fresh"] and again["metrics"] == before["metrics"]
+
+
+def test_scratch_trains_a_new_autoencoder_and_keeps_the_old(run_again, here):
+    old = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
+    bytes_before = old.read_bytes()
+    result = run_again(scratch=True)
+    assert result["fresh"] and old.read_bytes() == bytes_before
+    assert (here / "results/pretrained/digits-cae-16-epochs-seed-0-scratch/autoencoder.weights.h5").exists()
+
+
+def test_full_disk_while_recording_keeps_what_was_recorded(run_again, monkeypatch):
+    before = run_again()
+    recorded = (before["directory"] / "result.json").read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="could not be recorded .No space left on device.: the checkpoint is kept"):
+            run_again(force=True)
+    assert (before["directory"] / "result.json").read_text() == recorded
+    assert not list(before["directory"].glob("part-*"))
+    # The same command with space again: nothing is trained, the numbers are those.
+    assert run_again()["metrics"] == before["metrics"]
+
+
+def test_results_that_cannot_be_written_are_refused_before_training(here, monkeypatch):
+    (here / "results").write_text("a file, not a folder")
+    with pytest.raises(OSError, match="cannot be written .*nothing has been trained"):
+        training.run(TINY, progress=False)
+
+
+def test_folder_of_images_from_record_to_export(here):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name, shade in (("dark", 40), ("light", 200)):
+        (here / "mine" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.clip(rng.normal(shade, 20, (12, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(here / "mine" / name / f"{i}.png")
+    own = Experiment("dcec", "", "dcec:DCEC", "004", settings={**SMALL, "n_clusters": 2})
+    result = training.run(own, images=str(here / "mine"), size=16, progress=False)
+    assert result["metrics"]["acc"]["n"] == 40
+    assert result["directory"].parent.name.startswith("mine-16px-sup-0")
+    with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
+        training.run(own, progress=False)
+    with pytest.raises(ValueError, match="expected no IMAGES"):
+        training.run(TINY, images=str(here / "mine"), progress=False)
+
+
+def test_summary_shows_every_score(run_again):
+    text = tables.summary(run_again(), TINY)
+    for name in ("acc", "nmi", "ari", "purity", "acc_unsupervised", "acc_initial"):
+        assert f"\n{name} " in text
+    assert "recorded before in" in text
+
+
+def runner(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--sup=1",), "supervision must be a fraction in [0, 1), such as 0.01 for 1 %; received 1.0"),
+        (("--sup=0.0001",), "selects none of 1797 images"),
+        (("--sup=ten",), "argument --sup: invalid float value: 'ten'"),
+        (("--lambda=-1",), "lam must be a number from 0 to"),
+        (("--seed=-1",), "seed must be a whole number"),
+        (("--quick=yes",), "argument --quick: invalid choice: 'yes'"),
+        (("--strategy=horovod",), "argument --strategy: invalid choice"),
+    ],
+)
+def test_mistakes_at_the_command_line_are_one_line(words, message):
+    done = runner("runners.dcec", "digits-dcec", *words)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:") or "Traceback" in line]
+    assert done.returncode == 1 and len(lines) == 1 and message in lines[0]
+
+
+def make(*words):
+    return subprocess.run(["make", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fashion-dcec", "SUPP=0.01"), "SUPP is no variable of fashion-dcec: expected"),
+        (("tables", "SUP=0.01"), "SUP is no variable of tables: expected none"),
+        (("fashion-dcec", "IMAGES=x"), "IMAGES is no variable of fashion-dcec"),
+        (("fashion-dcec", "SUP="), "SUP is empty"),
+    ],
+)
+def test_make_refuses_variables_that_do_not_apply(words, message):
+    done = make("-n", *words)
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_make_help_names_every_experiment():
+    done = make("help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in experiments.EXPERIMENTS)
