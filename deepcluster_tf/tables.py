@@ -137,6 +137,29 @@ def supervision_markdown(experiment: Experiment, root: Path | None = None) -> st
     return "\n".join(lines) + "\n"
 
 
+def readme_table(experiment: Experiment, root: Path | None = None) -> str:
+    """The rows over all images at lambda 1, without the details: the README's table."""
+    table = supervision_table(experiment, root)
+    table = table[(table["scored"] == "all images") & (table["lambda"] == 1)]
+    lines = ["| Supervision | ACC | document | difference | NMI | document | difference | seeds |", "|" + " --- |" * 8]
+    for row in table.to_dict("records"):
+        cells = [f"{100 * row['supervision']:g} %"]
+        for name in ("acc", "nmi"):
+            cells += [_cell(row[name], row[f"{name}_std"]), _cell(row[f"{name}_document"])]
+            cells.append(_cell(row[f"{name}_difference"], sign="+"))
+        lines.append("| " + " | ".join([*cells, str(row["seeds"] or DASH)]) + " |")
+    return "\n".join(lines)
+
+
+def fill(text: str, marker: str, content: str) -> str:
+    """Put content between the comment that begins with `marker` and the next end comment of a Markdown text."""
+    head, start, rest = text.partition(f"<!-- {marker}:")
+    comment, end, tail = rest.partition("<!-- end -->")
+    if not end:
+        raise ValueError(f"expected the comments '<!-- {marker}: ... -->' and '<!-- end -->'; received a text without them")
+    return f"{head}{start}{comment.partition('-->')[0]}-->\n{content}\n{end}{tail}"
+
+
 def write_all(root: Path | None = None) -> list[Path]:
     """Write every table as Markdown and CSV under `results/tables`; returns the files."""
     root = root or results.ROOT
@@ -149,3 +172,16 @@ def write_all(root: Path | None = None) -> list[Path]:
             written[-2].write_text(supervision_markdown(experiment, root))
             supervision_table(experiment, root).to_csv(written[-1], index=False, float_format="%.6f")
     return written
+
+
+def write_readme(path: Path, root: Path | None = None) -> Path:
+    """Bring the README's tables and deviations up to date with what is recorded; returns its path."""
+    text = path.read_text()
+    methods = {}
+    for experiment in experiments.EXPERIMENTS.values():
+        methods[experiment.method_class()] = experiment.document
+        if experiment.reference:
+            text = fill(text, f"table {experiment.name}", readme_table(experiment, root))
+    said = [f"### {m.__name__} (document {number})\n\n" + "\n".join(deviations(m)) for m, number in methods.items()]
+    path.write_text(fill(text, "deviations", "\n\n".join(said)))
+    return path

@@ -1,5 +1,7 @@
 """Write every table from what is recorded: python -m runners.tables"""
 
+from pathlib import Path
+
 from runners import OneLineParser, main
 
 
@@ -7,9 +9,9 @@ def run() -> None:
     OneLineParser(prog="tables").parse_args()
     from deepcluster_tf import tables
 
-    for path in tables.write_all():
+    for path in [*tables.write_all(), tables.write_readme(Path("README.md"))]:
         print(path)
-        if path.suffix == ".md":
+        if path.parent.name == "tables" and path.suffix == ".md":
             print(path.read_text())
 
 
