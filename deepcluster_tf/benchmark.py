@@ -75,7 +75,9 @@ def measure(n: int = 70_000, renewals: int = 4) -> list[tuple[str, float, str]]:
         lines.append((what, rate, "images/s"))
         lines.append((what, rate * operations / 1e9, "GFLOP/s"))
         lines.append((what, 100 * rate * operations / product, "% of the matrix product"))
-    lines.append(("renewal of the target distribution", total["renewal_seconds"] / len(rows) / encoding, "bare encodings"))
+    lines.append(
+        ("renewal of the target distribution", total["renewal_seconds"] / len(rows) / encoding, "bare encodings")
+    )
     outside = total["seconds"] - total["training_seconds"] - total["encoding_seconds"]
     lines.append(("clustering loop outside of steps and encoding", 100 * outside / total["seconds"], "% of its time"))
     return lines

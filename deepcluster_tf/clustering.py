@@ -69,9 +69,7 @@ def initial_centers(
     return centers, missing.tolist()
 
 
-def relocate_empty(
-    embeddings: np.ndarray, centers: np.ndarray, assigned: np.ndarray
-) -> tuple[np.ndarray, list[int]]:
+def relocate_empty(embeddings: np.ndarray, centers: np.ndarray, assigned: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Move the centres of empty clusters onto the points farthest from their own centres, as k-means does.
 
     Args:

@@ -32,7 +32,15 @@ def supervision_curve(experiment: Experiment, path: Path, root: Path | None = No
         axes.errorbar(
             level, table[name], table[f"{name}_std"].fillna(0), color=colour, marker="o", label=f"{name.upper()}, ours"
         )
-        axes.plot(level, table[f"{name}_document"], color=colour, marker="s", mfc="white", ls="--", label=f"{name.upper()}, document")
+        axes.plot(
+            level,
+            table[f"{name}_document"],
+            color=colour,
+            marker="s",
+            mfc="white",
+            ls="--",
+            label=f"{name.upper()}, document",
+        )
     axes.set(xlabel="supervised images (%)", ylabel="score over all images (fraction)", ylim=(0.5, 1))
     axes.set_title("Fashion-MNIST: clustering against supervision")
     axes.grid(alpha=0.3)
@@ -51,7 +59,9 @@ def confusion_matrix(result: dict, path: Path) -> Path:
     figure, axes = plt.subplots(figsize=(7.2, 6.4), layout="constrained")
     image = axes.imshow(share, cmap="cividis_r", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts[:, order]):
-        axes.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.5 else "black")
+        axes.text(
+            j, i, f"{count:,}", ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.5 else "black"
+        )
     axes.set(
         xlabel="cluster", ylabel="class", xticks=range(len(order)), xticklabels=order, yticks=range(len(rows)),
         yticklabels=result["class_names"] or range(len(rows)),

@@ -225,9 +225,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, description: str, iterations: int, done: int, enabled: bool = True):
         super().__init__()
-        self.bar = tqdm(
-            total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1
-        )
+        self.bar = tqdm(total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.set_postfix_str(f"loss {logs['loss']:.4f}", refresh=False)
@@ -332,7 +330,7 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
 
 
 def strategy(name: str) -> tf.distribute.Strategy | None:
-    """"none" for one device, "mirrored" for `tf.distribute.MirroredStrategy` over all GPUs of the machine.
+    """ "none" for one device, "mirrored" for `tf.distribute.MirroredStrategy` over all GPUs of the machine.
 
     Raises:
         ValueError: another name.

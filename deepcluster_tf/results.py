@@ -34,7 +34,9 @@ def variant(settings: dict, defaults: dict, quick: bool = False) -> str:
         such as "sup-0.01", "sup-0-lambda-0.1", "quick-sup-0.01" or "paper".
     """
     if quick:  # the budget's own settings are in its name
-        named = {k: v for k, v in settings.items() if k not in defaults or k in ("lam", "n_clusters") and v != defaults[k]}
+        named = {
+            k: v for k, v in settings.items() if k not in defaults or k in ("lam", "n_clusters") and v != defaults[k]
+        }
     else:
         named = {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
     parts = [f"{SHORT.get(name, name.replace('_', '-'))}-{_plain(value)}" for name, value in named.items()]
@@ -113,7 +115,9 @@ def read_result(directory: Path) -> dict | None:
             raise ValueError(f"schema {result['schema']}")
         return result
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a result of schema {SCHEMA} ({error}): restore it from git, or remove it") from error
+        raise ValueError(
+            f"{path} is not a result of schema {SCHEMA} ({error}): restore it from git, or remove it"
+        ) from error
 
 
 def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
@@ -138,10 +142,15 @@ def machine() -> dict:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")]
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
     return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory), "gpus": gpus}
 
 
@@ -154,7 +163,9 @@ def versions() -> dict:
 def git_commit() -> str:
     """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
     try:
-        run = lambda *words: subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
+        run = lambda *words: (
+            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
+        )
         dirty = run("status", "--porcelain", "--untracked-files=no", "--", "deepcluster_tf", "runners")
         return run("rev-parse", "HEAD").strip() + ("-dirty" if dirty.strip() else "")
     except (OSError, subprocess.SubprocessError):

@@ -74,12 +74,16 @@ def supervision_table(experiment: Experiment, root: Path | None = None) -> pd.Da
         a row for each level and protocol, and for each further lambda that was run; in the columns, mean and
         standard deviation over the seeds. NaN where nothing is recorded, with the command that would fill it.
     """
-    printed = results.reference(root)[experiment.reference]["rows"]
+    reference = results.reference(root)[experiment.reference]
+    printed = reference["rows"]
     runs = [r for r in results.all_results(root) if r["experiment"] == experiment.name]
     defaults = experiment.method_class().defaults()
     vary = {"supervision", "lam", "seed"}
     runs = [r for r in runs if all(r["settings"][k] == v for k, v in _json(defaults).items() if k not in vary)]
-    levels = {(float(level), 1.0) for level in printed} | {(r["settings"]["supervision"], r["settings"]["lam"]) for r in runs}
+    levels = {(float(level), 1.0) for level in printed} | {
+        (row["supervision"], row["lam"]) for row in reference["also"]
+    }
+    levels |= {(r["settings"]["supervision"], r["settings"]["lam"]) for r in runs}
     rows = []
     for protocol, suffix in (("all images", ""), ("unsupervised images", "_unsupervised")):
         for supervision, lam in sorted(levels, key=lambda level: (level[0], -level[1])):
@@ -115,7 +119,10 @@ def supervision_markdown(experiment: Experiment, root: Path | None = None) -> st
     lines = [f"# {experiment.name}: {reference['table']} of document {reference['document']}", ""]
     for protocol, rows in table.groupby("scored", sort=False):
         all_images = protocol == "all images"
-        lines += [f"## Scored on {reference['protocol'] if all_images else 'the images that are not supervised, alone'}", ""]
+        lines += [
+            f"## Scored on {reference['protocol'] if all_images else 'the images that are not supervised, alone'}",
+            "",
+        ]
         header = ["Supervision", "lambda"]
         for name in ("ACC", "NMI"):
             header += [f"{name} ours", f"{name} document", "difference"] if all_images else [f"{name} ours"]
@@ -129,10 +136,17 @@ def supervision_markdown(experiment: Experiment, root: Path | None = None) -> st
                     cells += [_cell(row[f"{name}_document"]), _cell(row[f"{name}_difference"], sign="+")]
             recorded = row["seeds"] > 0
             cells += [_cell(row["ari"], row["ari_std"]), str(row["seeds"]) if recorded else DASH]
-            cells += [f"{row['iterations']:,.0f}" if recorded else DASH, "paper" if recorded else DASH, f"`{row['command']}`"]
+            cells += [
+                f"{row['iterations']:,.0f}" if recorded else DASH,
+                "paper" if recorded else DASH,
+                f"`{row['command']}`",
+            ]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
-    lines += ["ACC matches clusters and classes one to one (eq. 7). Mean ± standard deviation where there are several seeds.", ""]
+    lines += [
+        "ACC matches clusters and classes one to one (eq. 7). Mean ± standard deviation where there are several seeds.",
+        "",
+    ]
     lines += ["Deviations from the document:", "", *deviations(experiment.method_class())]
     return "\n".join(lines) + "\n"
 
@@ -156,7 +170,9 @@ def fill(text: str, marker: str, content: str) -> str:
     head, start, rest = text.partition(f"<!-- {marker}:")
     comment, end, tail = rest.partition("<!-- end -->")
     if not end:
-        raise ValueError(f"expected the comments '<!-- {marker}: ... -->' and '<!-- end -->'; received a text without them")
+        raise ValueError(
+            f"expected the comments '<!-- {marker}: ... -->' and '<!-- end -->'; received a text without them"
+        )
     return f"{head}{start}{comment.partition('-->')[0]}-->\n{content}\n{end}{tail}"
 
 

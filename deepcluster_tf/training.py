@@ -107,9 +107,7 @@ def run(
     spread = fitting.strategy(strategy)
     start = autoencoder(method, dataset.images, pretrained, progress, spread)
     score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
-    method.fit(
-        dataset.images, labels, directory=directory / "work", score=score, progress=progress, strategy=spread
-    )
+    method.fit(dataset.images, labels, directory=directory / "work", score=score, progress=progress, strategy=spread)
     what = {
         "experiment": experiment.name,
         "document": experiment.document,
@@ -246,7 +244,9 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
         **what,
         "data": {"name": dataset.name, "n": len(dataset.images), "shape": list(dataset.images.shape[1:])},
         "metrics": measure(dataset.labels, labels, method.labels_, method.history_[0]) if known else {},
-        "confusion": metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters).tolist() if known else [],
+        "confusion": metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters).tolist()
+        if known
+        else [],
         "classes": method.classes_.tolist(),
         "class_names": list(dataset.class_names),
         "cluster_sizes": np.bincount(method.labels_, minlength=method.n_clusters).tolist(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 
@@ -16,9 +17,29 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(f"error: {message} (make help lists targets and variables)")
 
 
+def start_tensorflow() -> None:
+    """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)  # its C++ parts write to the descriptor
+        try:
+            import tensorflow as tf
+
+            gpus = tf.config.list_physical_devices("GPU")
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+    names = ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus)
+    print(f"TensorFlow {tf.__version__} on {names or f'{os.cpu_count()} processor cores, no GPU'}", file=sys.stderr)
+
+
 def main(run: Callable[[], None]) -> None:
     """Call a runner; a user's mistake or a failing machine is one line on stderr, and no traceback."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter at the start
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     from deepcluster_tf.datasets import DataError
 

@@ -3,7 +3,7 @@
 python -m runners.dcec fashion-dcec --sup 0.01
 """
 
-from runners import OneLineParser, main
+from runners import OneLineParser, main, start_tensorflow
 
 
 def run() -> None:
@@ -22,6 +22,7 @@ def run() -> None:
     parser.add_argument("--clusters", type=int, help="number of clusters")
     arguments = parser.parse_args()
 
+    start_tensorflow()
     from deepcluster_tf import experiments, tables, training
 
     experiment = experiments.get(arguments.experiment)

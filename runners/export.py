@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from runners import OneLineParser, main
+from runners import OneLineParser, main, start_tensorflow
 
 
 def run() -> None:
     parser = OneLineParser(prog="export")
     parser.add_argument("--run", required=True, type=Path, help="a run's folder under results/runs")
-    parser.add_argument("--to", type=Path, help="the SavedModel's folder; results/models/<experiment>-<variant>-seed-<n>")
+    parser.add_argument(
+        "--to", type=Path, help="the SavedModel's folder; results/models/<experiment>-<variant>-seed-<n>"
+    )
     arguments = parser.parse_args()
+    start_tensorflow()
     from deepcluster_tf import training
 
     print(training.export(arguments.run, arguments.to))

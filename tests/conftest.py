@@ -10,8 +10,13 @@ import pytest
 from deepcluster_tf import datasets
 
 SMALL = {
-    "batch_size": 64, "pretraining_epochs": 16, "update_interval": 10, "max_iterations": 35, "n_init": 2, "tolerance": 0.0,
-}  # fmt: skip
+    "batch_size": 64,
+    "pretraining_epochs": 16,
+    "update_interval": 10,
+    "max_iterations": 35,
+    "n_init": 2,
+    "tolerance": 0.0,
+}
 
 
 @pytest.fixture(scope="session")

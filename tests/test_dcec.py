@@ -1,16 +1,16 @@
 """DCEC on the digits: what it learns, what it refuses, and that it resumes and repeats."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SMALL
 
-from deepcluster_tf import layers, losses, metrics
+from deepcluster_tf import losses, metrics
 from deepcluster_tf.methods.dcec import DCEC
 
 
@@ -53,7 +53,6 @@ def test_supervision_helps(cluster, digits, some_labels):
 
 def test_target_holds_the_known_rows(cluster, digits, some_labels, monkeypatch):
     """What the model trains on is eq. 5 of its own assignments at the last renewal."""
-    from deepcluster_tf import fitting
     from deepcluster_tf.methods import dcec
 
     seen = {}
@@ -61,8 +60,8 @@ def test_target_holds_the_known_rows(cluster, digits, some_labels, monkeypatch):
     class Spy(dcec.TargetRenewal):
         def _renew(self, embeddings=None):
             row = super()._renew(embeddings)
-            z = fitting.batched(self.method.encoder_)(self.images)
-            seen["q"] = np.array(layers.soft_assignments(z, self.method.cluster_centers_))
+            z = self.embed(self.images)
+            seen["q"] = np.array(self.layer(z))
             seen["p"] = np.array(self.model.target)
             return row
 
@@ -84,6 +83,12 @@ def test_converges_and_stops(cluster, digits):
     method = cluster(settings={"tolerance": 1.0, "max_iterations": 1000})
     assert method.converged_ and method.n_iter_ == 10
     np.testing.assert_array_equal(method.predict(digits.images), method.labels_)
+
+
+def test_second_fit_is_a_fit_of_its_own(digits, some_labels):
+    method = DCEC(**{**SMALL, "pretraining_epochs": 1, "max_iterations": 10})
+    first = method.fit(digits.images, some_labels, progress=False).history_
+    assert_same_history(method.fit(digits.images, some_labels, progress=False).history_, first)
 
 
 def test_one_seed_is_one_result_and_two_are_two(fitted, digits, some_labels):
@@ -207,7 +212,7 @@ def _rows(path):
 
 @pytest.mark.parametrize(("phase", "rows"), [("pretraining", 3), (".", 3)])
 def test_killed_fit_resumes_to_the_same_numbers(fitted, digits, some_labels, tmp_path, phase, rows):
-    code = CHILD.format(tests=os.path.dirname(__file__), directory=str(tmp_path))
+    code = CHILD.format(tests=str(Path(__file__).parent), directory=str(tmp_path))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while _rows(tmp_path / phase / "history.csv") < rows and child.poll() is None and time.monotonic() < deadline:
@@ -255,7 +260,7 @@ np.savez({path!r}, **found)
 
 
 def test_two_devices_agree_with_one(tmp_path):
-    code = MIRRORED.format(tests=os.path.dirname(__file__), path=str(tmp_path / "found.npz"))
+    code = MIRRORED.format(tests=str(Path(__file__).parent), path=str(tmp_path / "found.npz"))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
     found = np.load(tmp_path / "found.npz")
     # The same sums in another order: equal to rounding at first, which training then amplifies.

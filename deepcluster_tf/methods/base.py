@@ -49,9 +49,13 @@ class Method:
         """
         images = np.asarray(images)
         if images.ndim != 4 or not len(images):
-            raise ValueError(f"images must have the shape (n, height, width, channels), n >= 1; received {images.shape}")
+            raise ValueError(
+                f"images must have the shape (n, height, width, channels), n >= 1; received {images.shape}"
+            )
         if image_shape is not None and images.shape[1:] != tuple(image_shape):
-            raise ValueError(f"images must have the shape (n, {', '.join(map(str, image_shape))}); received {images.shape}")
+            raise ValueError(
+                f"images must have the shape (n, {', '.join(map(str, image_shape))}); received {images.shape}"
+            )
         if images.dtype == np.uint8:
             return images
         if not np.issubdtype(images.dtype, np.floating):
@@ -77,7 +81,9 @@ class Method:
         """
         labels = np.full(n, -1) if labels is None else np.asarray(labels)
         if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels must be integers, one for each of {n} images; received {labels.dtype} {labels.shape}")
+            raise ValueError(
+                f"labels must be integers, one for each of {n} images; received {labels.dtype} {labels.shape}"
+            )
         if labels.min() < -1 or labels.max() >= n_clusters:
             raise ValueError(
                 f"labels must be in 0..{n_clusters - 1}, or -1 where unknown; received {labels.min()} to {labels.max()}"

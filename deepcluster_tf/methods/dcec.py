@@ -10,27 +10,22 @@ Deviations from the document:
 2. The document does not say how pretraining orders the images. Here they are shuffled, by (seed, epoch); in
    clustering the batches are taken in order.
 3. A class with no labelled image starts from a k-means centre (eq. 6 has no value there), and a cluster that
-   runs empty restarts at the image farthest from its own centre. Both are said, neither happens in Table 1.
+   runs empty restarts at the image farthest from its own centre. Either is said in the result's notices.
 4. The assignments reported are those of the final weights, also where the iterations run out between renewals.
 """
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
-from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering, export, fitting, losses, networks
+from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.layers import ClusteringLayer
 from deepcluster_tf.methods.base import Method
-
-Score = Callable[[np.ndarray], dict[str, float]]
+from deepcluster_tf.renewal import Score, TargetRenewal
 
 
 class DCEC(Method):
@@ -105,10 +100,12 @@ class DCEC(Method):
         self._require(pretraining_epochs=(0, inf), update_interval=(1, inf), tolerance=(0, 1), max_iterations=(0, inf))
         self._require(seed=(0, 2**31 - 1))
 
-    def _build(self, image_shape):
+    def _build(self, image_shape, weights=None):
         keras.utils.set_random_seed(self.seed)
         self.encoder_ = networks.convolutional_encoder(image_shape, self.embedding_dim, self.filters)
         self.decoder_ = networks.convolutional_decoder(image_shape, self.embedding_dim, self.filters)
+        if weights is not None:
+            keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
 
     # ------------------------------------------------------------------ phase 1: the autoencoder
 
@@ -147,6 +144,7 @@ class DCEC(Method):
         rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
         iterations = self.pretraining_epochs * steps
         self.pretraining_history_ = self._train(model, rows, steps, iterations, directory, "pretraining", progress)
+        self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
         return self
 
     def save_autoencoder(self, path: Path | str) -> None:
@@ -166,6 +164,7 @@ class DCEC(Method):
         """
         self._build(image_shape)
         keras.Sequential([self.encoder_, self.decoder_]).load_weights(path)
+        self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
         return self
 
     # ------------------------------------------------------------------ phase 2: clustering
@@ -180,7 +179,7 @@ class DCEC(Method):
         progress: bool = True,
         strategy=None,
     ) -> DCEC:
-        """Pretrain, unless that is done or loaded, then cluster.
+        """Cluster, from the autoencoder that `pretrain` or `load_autoencoder` gave, or else from one trained now.
 
         Args:
             images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
@@ -201,15 +200,19 @@ class DCEC(Method):
         """
         images, labels = self.check(images, labels)
         directory = directory and Path(directory)
-        if not hasattr(self, "encoder_"):
-            self.pretrain(images, directory=directory and directory / "pretraining", progress=progress, strategy=strategy)
+        start = getattr(self, "_autoencoder", None)
+        if start is None:
+            below = directory and directory / "pretraining"
+            self.pretrain(images, directory=below, progress=progress, strategy=strategy)
+            start = vars(self).pop("_autoencoder")  # a second fit is a fit of its own
         if directory:
-            weights = np.concatenate([w.ravel() for w in self.encoder_.get_weights() + self.decoder_.get_weights()])
+            weights = np.concatenate([w.ravel() for w in start])
             fitting.claim(directory, self.get_params(), images=images, labels=labels, autoencoder=weights)
-        keras.utils.set_random_seed(self.seed)
         with fitting.scope(strategy):
-            model = self._clustering_model(images, strategy)
-        renewal = TargetRenewal(self, images, labels, score, progress)
+            self._build(images.shape[1:], start)
+            model = self._clustering_model(images)
+        how = {"tolerance": self.tolerance, "n_init": self.n_init, "seed": self.seed}
+        renewal = TargetRenewal(self.encoder_, self.clustering_, images, labels, **how, score=score, progress=progress)
         rows = lambda iteration: fitting.ordered_rows(len(images), self.batch_size, iteration)
         self.history_ = self._train(
             model, rows, self.update_interval, self.max_iterations, directory, "clustering", progress, renewal
@@ -221,12 +224,7 @@ class DCEC(Method):
         self.classes_ = np.where(np.isin(np.arange(self.n_clusters), labels), np.arange(self.n_clusters), -1)
         return self
 
-    def _clustering_model(self, images, strategy):
-        if strategy:  # the autoencoder may have been built outside the strategy's scope
-            weights = self.encoder_.get_weights(), self.decoder_.get_weights()
-            self._build(images.shape[1:])
-            self.encoder_.set_weights(weights[0])
-            self.decoder_.set_weights(weights[1])
+    def _clustering_model(self, images):
         self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
         embeddings = self.encoder_.output
         outputs = {"assignments": self.clustering_(embeddings), "reconstruction": self.decoder_(embeddings)}
@@ -235,7 +233,9 @@ class DCEC(Method):
             "adam",
             loss={"assignments": losses.kl_divergence, "reconstruction": "mse"},  # L = L_r + lambda L_c (eq. 4)
             loss_weights={"assignments": self.lam, "reconstruction": 1.0},
-            steps_per_execution=fitting.steps_per_call(self.update_interval, self.max_iterations % self.update_interval),
+            steps_per_execution=fitting.steps_per_call(
+                self.update_interval, self.max_iterations % self.update_interval
+            ),
             jit_compile=False,
         )
         model.hold(images, keras.Variable(np.zeros((len(images), self.n_clusters), "float32"), trainable=False))
@@ -288,97 +288,3 @@ class DCEC(Method):
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Cluster ids, int64 (n,), of images (n, height, width, channels)."""
         return self.predict_proba(images).argmax(axis=1)
-
-
-class TargetRenewal(keras.callbacks.Callback):
-    """Renew the target distribution over all images every T iterations, and stop once assignments stand still.
-
-    Whatever it keeps follows from the weights, so that a resumed fit needs no more than those.
-    """
-
-    def __init__(self, method: DCEC, images: np.ndarray, labels: np.ndarray, score: Score | None, progress: bool):
-        super().__init__()
-        self.method, self.layer = method, method.clustering_
-        self.images, self.labels = images, labels
-        self.score, self.progress = score, progress
-        self.embed = fitting.batched(method.encoder_)
-        self.assigned = np.full(len(images), -1)
-
-    def begin(self, done: int, history: fitting.History) -> None:
-        """Set the centres and the first target; in a resumed fit, find the place where it stood."""
-        if done:
-            self._renew()
-            self.model.stop_training = self.converged(history.rows[-1])
-            return
-        embeddings = self.embed(self.images, "encoding" if self.progress else None)
-        centers, missing = clustering.initial_centers(
-            embeddings, self.labels, self.method.n_clusters, self.method.n_init, self.method.seed
-        )
-        if missing and len(missing) < self.method.n_clusters:
-            warnings.warn(self._without_labels(missing), stacklevel=2)
-        self.layer.cluster_centers.assign(centers)
-        lossless = dict.fromkeys(("loss", "assignments_loss", "reconstruction_loss"), np.nan)
-        history.add({"epoch": 0, "iteration": 0, **lossless, **self._renew(embeddings)})
-        self._report(history.rows[-1])
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs.update(self._renew())
-        row = {"iteration": fitting.iterations_done(self.model), **logs}
-        self.model.stop_training = self.converged(row)
-        self._report(row)
-
-    @staticmethod
-    def _without_labels(classes) -> str:
-        return f"no labelled image of class {', '.join(map(str, classes))}: those centres start from k-means"
-
-    def notices(self, rows: list[dict]) -> list[str]:
-        """What a reader of the result should know, in words; it follows from labels and history alone."""
-        missing = np.setdiff1d(np.arange(self.method.n_clusters), self.labels)
-        said = [self._without_labels(missing)] if 0 < len(missing) < self.method.n_clusters else []
-        return said + [
-            f"iteration {row['iteration']}: {row['restarted']} empty cluster(s) restarted" for row in rows if row["restarted"]
-        ]
-
-    def converged(self, row: dict) -> bool:
-        """Whether fewer than the share `tolerance` of the assignments changed in this renewal."""
-        return row["iteration"] > 0 and row["changed"] < self.method.tolerance
-
-    def _renew(self, embeddings=None) -> dict[str, float]:
-        start = time.perf_counter()
-        embeddings = self.embed(self.images) if embeddings is None else embeddings
-        encoded = time.perf_counter()
-        q = self.layer(embeddings)
-        assigned = ops.convert_to_numpy(q).argmax(axis=1)
-        centers, empty = clustering.relocate_empty(embeddings, self.method.cluster_centers_, assigned)
-        if len(np.unique(assigned)) == 1:
-            raise RuntimeError(
-                f"all {len(assigned)} images are in cluster {assigned[0]}: the clustering has collapsed. Expected "
-                f"{len(centers)} clusters; lower lambda or n_clusters, or pretrain longer"
-            )
-        if empty:
-            warnings.warn(f"cluster {empty} is empty: restarted at the images farthest from their centres", stacklevel=2)
-            self.layer.cluster_centers.assign(centers)
-            q = self.layer(embeddings)
-            assigned = ops.convert_to_numpy(q).argmax(axis=1)
-        self.model.target.assign(losses.supervised_target(losses.target_distribution(q), self.labels))
-        changed = float(np.mean(assigned != self.assigned))
-        self.assigned = assigned
-        sizes = np.bincount(assigned, minlength=len(centers))
-        return {
-            **(self.score(assigned) if self.score else {}),
-            "changed": changed,
-            "smallest": sizes.min(),
-            "largest": sizes.max(),
-            "restarted": len(empty),
-            "encoding_seconds": round(encoded - start, 3),
-            "renewal_seconds": round(time.perf_counter() - start, 3),
-        }
-
-    def _report(self, row):
-        if self.progress:
-            scores = "".join(f"{name.upper()} {row[name]:.4f}  " for name in ("acc", "nmi") if name in row)
-            tqdm.write(
-                f"iteration {row['iteration']:>6,}  {scores}changed {row['changed']:7.2%}  "
-                f"clusters {row['smallest']:,} to {row['largest']:,} images  "
-                f"reconstruction {row['reconstruction_loss']:.4f}  clustering {row['assignments_loss']:.4f}"
-            )
