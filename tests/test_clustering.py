@@ -157,8 +157,8 @@ def test_empty_clusters_move_to_the_farthest_points(assigned, empty, expected):
 def test_of_equally_far_points_the_first_are_taken():
     directions = np.array(list(itertools.product((-1.0, 1.0), repeat=7)))
     length = np.random.default_rng(0).integers(1, 3, 128)
-    moved, _ = relocate_empty(directions * length[:, None], np.zeros((4, 7)), np.zeros(128, int))
-    np.testing.assert_array_equal(moved[1:], 2 * directions[length == 2][:3])
+    moved, _ = relocate_empty(directions * length[:, None], np.zeros((9, 7)), np.zeros(128, int))
+    np.testing.assert_array_equal(moved[1:], 2 * directions[length == 2][:8])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -134,10 +134,10 @@ def test_collapse_is_said_and_stops(cluster, monkeypatch):
 
 
 def test_loss_that_is_no_number_stops_and_is_not_kept(digits, tmp_path):
-    method = DCEC(**{**SMALL, "pretraining_epochs": 1, "max_iterations": 10})
-    method.pretrain(digits.images, progress=False)
-    weights = [np.full_like(w, np.nan) if w.ndim == 4 else w for w in method.decoder_.get_weights()]
-    method.decoder_.set_weights(weights)
+    method = DCEC(**{**SMALL, "pretraining_epochs": 0, "max_iterations": 10}).pretrain(digits.images, progress=False)
+    method.decoder_.set_weights([np.full_like(w, np.nan) for w in method.decoder_.get_weights()])
+    method.save_autoencoder(tmp_path / "broken.weights.h5")
+    method.load_autoencoder(tmp_path / "broken.weights.h5", (8, 8, 1))
     with pytest.raises(FloatingPointError, match="expected a finite number"):
         method.fit(digits.images, directory=tmp_path / "work", progress=False)
     assert not (tmp_path / "work" / "checkpoint.weights.h5").exists()
