@@ -39,7 +39,7 @@ def labelled_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) 
     """
     centers = np.full((n_clusters, embeddings.shape[1]), np.nan, embeddings.dtype)
     for j in np.unique(labels[labels >= 0]):
-        centers[j] = embeddings[labels == j].mean(axis=0)
+        centers[j] = embeddings[labels == j].mean(axis=0, dtype=np.float64)
     return centers
 
 

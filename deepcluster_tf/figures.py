@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 
 from deepcluster_tf import experiments, results, tables
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.files import replacing
 
 COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -89,9 +90,8 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
         left = np.load(embeddings, allow_pickle=False)
         print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
         points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
-        part = kept.with_name(f"part-{kept.name}")
-        np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"])
-        part.rename(kept)
+        with replacing(kept) as part:
+            np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int8))
     with np.load(kept, allow_pickle=False) as arrays:
         return dict(arrays)
 
@@ -134,8 +134,7 @@ def _level(result: dict) -> str:
 
 def _save(figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"part-{path.name}")
-    figure.savefig(part, dpi=150, metadata={"Software": None})  # the same picture is the same file
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150, metadata={"Software": None})  # the same picture is the same file
     plt.close(figure)
-    part.rename(path)
     return path

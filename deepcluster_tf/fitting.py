@@ -1,4 +1,4 @@
-"""What every fit shares: data that stay on the device, the order of the rows, checkpoints, history, progress.
+"""What every fit shares: data that stay on the device, the order of the rows, the loop, encoding, progress.
 
 A `ResidentModel` holds the images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy.
 The order of the rows is a function of the seed and of the place where training stands, never of what happened
@@ -8,16 +8,10 @@ before: that is what lets an interrupted fit go on and end with the numbers of a
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from keras import ops
 from tqdm.auto import tqdm
@@ -41,6 +35,7 @@ class ResidentModel(keras.Model):
         """
         self.images = ops.convert_to_tensor(images)
         self.target = target
+        self.train_function = None  # a step traced before would go on with what was held before
         inputs, targets = self._batch(np.arange(1))  # builds the losses, which a strategy would build from row numbers
         self.compute_loss(x=inputs, y=targets, y_pred=self(inputs))
 
@@ -167,59 +162,6 @@ def steps_per_call(*steps: int, most: int = 140) -> int:
     return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
 
 
-class History(keras.callbacks.Callback):
-    """Keep one row an epoch: in memory, and in a CSV file that is rewritten whole and renamed into place.
-
-    Keras's `CSVLogger` appends: a fit resumed from a checkpoint older than its last line logs an epoch twice.
-    """
-
-    def __init__(self, path: Path | None, done: int = 0):
-        """Take up the file at `path`, if there is one, without the rows after `done` iterations."""
-        super().__init__()
-        self.path = path
-        self.rows = []
-        if done and path and path.exists():
-            table = pd.read_csv(path, float_precision="round_trip")
-            self.rows = table[table["iteration"] <= done].to_dict("records")
-        self._time = self._call = time.perf_counter()
-        self._training = 0.0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._call = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._training += time.perf_counter() - self._call
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.add({"epoch": epoch + 1, "iteration": iterations_done(self.model), **logs})
-
-    def add(self, row: dict) -> None:
-        """Append a row and write the file.
-
-        "seconds" is the time since the last row, "training_seconds" that part of it inside training steps.
-        """
-        now = time.perf_counter()
-        seconds = {"seconds": now - self._time, "training_seconds": self._training}
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
-        self.rows.append({**plain, **{name: round(value, 3) for name, value in seconds.items()}})
-        self._time, self._training = now, 0.0
-        if self.path:
-            part = self.path.with_name(f"part-{self.path.name}")
-            pd.DataFrame(self.rows).to_csv(part, index=False)
-            os.replace(part, self.path)
-
-
-class FiniteLoss(keras.callbacks.Callback):
-    """Stop a fit whose loss is no longer a number, before anything of it is recorded."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss is {logs['loss']} after {iterations_done(self.model)} iterations: expected a finite number. "
-                "The last good checkpoint is kept; lower lambda, or look for broken images"
-            )
-
-
 class Progress(keras.callbacks.Callback):
     """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch."""
 
@@ -236,97 +178,6 @@ class Progress(keras.callbacks.Callback):
 
     def __exit__(self, *_):
         self.bar.close()
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Save weights and optimizer in one file that is whole at every moment, at the end of an epoch.
-
-    Keras's `BackupAndRestore` writes weights and epoch number in place and one after the other, so that a kill
-    between the two resumes at the wrong place. Here the place is the optimizer's own count of iterations, inside
-    the same file, and the file is renamed into place.
-    """
-
-    def __init__(self, path: Path, seconds: float = 20.0):
-        super().__init__()
-        self.path = Path(path)
-        self.seconds = seconds
-        self._saved = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self._saved >= self.seconds:
-            self.on_train_end()
-
-    def on_train_end(self, logs=None):
-        save_weights(self.model, self.path)
-        self._saved = time.monotonic()
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights (and its optimizer's, if compiled) under a temporary name, then rename.
-
-    Args:
-        model: any built Keras model.
-        path: a file name that ends in `.weights.h5`.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
-    try:
-        model.save_weights(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def restore(model: keras.Model, path: Path | None) -> int:
-    """Load a checkpoint into a compiled model, if there is one.
-
-    Args:
-        model: the compiled model, built as it was when the checkpoint was saved.
-        path: the checkpoint's file, or None.
-
-    Returns:
-        the number of training iterations behind it; 0 where there is none.
-    """
-    if path is None or not Path(path).exists():
-        return 0
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(path)
-    return iterations_done(model)
-
-
-def iterations_done(model: keras.Model) -> int:
-    """The training iterations behind a compiled model, as its optimizer counts them."""
-    return int(ops.convert_to_numpy(model.optimizer.iterations))
-
-
-def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
-    """Make a folder the place of one fit, so that no other fit resumes from its checkpoint.
-
-    Args:
-        directory: made if missing.
-        settings: what the fit depends on, JSON types.
-        arrays: the data that it depends on.
-
-    Raises:
-        ValueError: the folder belongs to a fit of other settings or other data.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    digests = {name: hashlib.sha256(np.ascontiguousarray(a)).hexdigest() for name, a in arrays.items()}
-    mine = json.loads(json.dumps({**settings, **digests}))
-    path = directory / "fit.json"
-    if path.exists():
-        theirs = json.loads(path.read_text())
-        differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
-        if differs:
-            raise ValueError(
-                f"{directory} holds the fit of other {', '.join(sorted(differs))}: expected a new folder or the "
-                "same settings and data. Remove it, or name another"
-            )
-        return
-    part = path.with_name(f"part-{path.name}")
-    part.write_text(json.dumps(mine, indent=1))
-    os.replace(part, path)
 
 
 def strategy(name: str) -> tf.distribute.Strategy | None:

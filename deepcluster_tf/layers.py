@@ -19,8 +19,8 @@ def soft_assignments(embeddings, cluster_centers, alpha: float = 1.0):
     """
     differences = ops.expand_dims(embeddings, 1) - ops.expand_dims(cluster_centers, 0)
     distances = ops.sum(ops.square(differences), axis=2)
-    kernel = (1.0 + distances / alpha) ** (-(alpha + 1.0) / 2.0)
-    return kernel / ops.sum(kernel, axis=1, keepdims=True)
+    # softmax of the kernel's logarithm: the kernel itself underflows for far points, and 0 / 0 is no assignment
+    return ops.softmax(-(alpha + 1.0) / 2.0 * ops.log1p(distances / alpha), axis=1)
 
 
 @keras.saving.register_keras_serializable("deepcluster_tf")

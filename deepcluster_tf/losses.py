@@ -30,8 +30,7 @@ def supervised_target(p, labels):
         float (n, n_clusters): `p`, but one-hot in the rows whose label is known.
     """
     labels = ops.convert_to_tensor(labels, dtype="int32")
-    known = ops.cast(ops.expand_dims(labels >= 0, 1), p.dtype)
-    return known * ops.one_hot(labels, p.shape[1], dtype=p.dtype) + (1 - known) * p
+    return ops.where(ops.expand_dims(labels >= 0, 1), ops.one_hot(labels, p.shape[1], dtype=p.dtype), p)
 
 
 def kl_divergence(p, q):
@@ -42,7 +41,7 @@ def kl_divergence(p, q):
         q: float (n, n_clusters), the soft assignments, positive.
 
     Returns:
-        float (n,), 0 or more, in nats.
+        float (n,), 0 or more up to rounding, in nats.
     """
     tiny = 1e-7  # q is positive but may round to 0 in float32
     safe_p = ops.where(p > 0, p, 1.0)

@@ -17,6 +17,8 @@ def _checked(classes, clusters) -> tuple[np.ndarray, np.ndarray]:
             "classes and clusters must be two vectors of one length, at least 1; "
             f"received shapes {classes.shape} and {clusters.shape}"
         )
+    if not (np.issubdtype(classes.dtype, np.integer) and np.issubdtype(clusters.dtype, np.integer)):
+        raise ValueError(f"classes and clusters must be integers; received {classes.dtype} and {clusters.dtype}")
     if classes.min() < 0 or clusters.min() < 0:
         raise ValueError("classes and clusters must be 0 or more: leave out the images whose class is unknown (-1)")
     return classes.astype(np.int64), clusters.astype(np.int64)
@@ -28,7 +30,7 @@ def confusion(classes, clusters, n_classes: int | None = None, n_clusters: int |
     Args:
         classes: int (n,), 0 or more.
         clusters: int (n,), 0 or more.
-        n_classes, n_clusters: the sizes of the matrix; one more than the largest id where not given.
+        n_classes, n_clusters: the sizes of the matrix, above the largest id; one more than that where not given.
 
     Returns:
         int64 (n_classes, n_clusters).
@@ -50,7 +52,8 @@ def match(classes, clusters) -> dict[int, int]:
         clusters: int (n,), 0 or more.
 
     Returns:
-        {cluster: class}. With more clusters than classes, the clusters left over are not in it.
+        {cluster: class}. With more clusters than classes, the clusters left over are not in it; a pair may share no
+        image where nothing better is left.
 
     Raises:
         ValueError: lengths differ, nothing given, or an id is negative.

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering, fitting, losses
+from deepcluster_tf import checkpoints, clustering, fitting, losses
 from deepcluster_tf.layers import ClusteringLayer
 
 Score = Callable[[np.ndarray], dict[str, float]]
@@ -55,10 +55,10 @@ class TargetRenewal(keras.callbacks.Callback):
         self.embed = fitting.batched(encoder)
         self.assigned = np.full(len(images), -1)
 
-    def begin(self, done: int, history: fitting.History) -> None:
+    def begin(self, done: int, history: checkpoints.History) -> None:
         """Set the centres and the first target; in a resumed fit, find the place where it stood."""
         if done:
-            self._renew()
+            self._renew(relocate=False)  # what was relocated then is so in the checkpoint
             self.model.stop_training = self.converged(history.rows[-1])
             return
         embeddings = self.embed(self.images, "encoding" if self.progress else None)
@@ -74,7 +74,7 @@ class TargetRenewal(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs.update(self._renew())
-        row = {"iteration": fitting.iterations_done(self.model), **logs}
+        row = {"iteration": checkpoints.iterations_done(self.model), **logs}
         self.model.stop_training = self.converged(row)
         self._report(row)
 
@@ -94,9 +94,9 @@ class TargetRenewal(keras.callbacks.Callback):
 
     def converged(self, row: dict) -> bool:
         """Whether fewer than the share `tolerance` of the assignments changed in this renewal."""
-        return row["iteration"] > 0 and row["changed"] < self.tolerance
+        return row["iteration"] > 0 and row["changed"] < self.tolerance and not row["restarted"]
 
-    def _renew(self, embeddings=None) -> dict[str, float]:
+    def _renew(self, embeddings=None, relocate=True) -> dict[str, float]:
         start = time.perf_counter()
         embeddings = self.embed(self.images) if embeddings is None else embeddings
         encoded = time.perf_counter()
@@ -110,7 +110,7 @@ class TargetRenewal(keras.callbacks.Callback):
                 f"all {len(assigned)} images are in cluster {assigned[0]}: the clustering has collapsed. Expected "
                 f"{len(centers)} clusters; lower lambda or n_clusters, or pretrain longer"
             )
-        if empty:
+        if empty and relocate:
             warnings.warn(
                 f"cluster {empty} is empty: restarted at the images farthest from their centres", stacklevel=2
             )

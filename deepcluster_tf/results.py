@@ -3,12 +3,14 @@
     results/runs/<experiment>/<variant>/seed-<n>/result.json, history.csv     committed
     ... /model.weights.h5, embeddings.npz, work/                              on this machine only
 
-`result.json` is written last, under a temporary name, and renamed: where it is, the run was completed. Where the
-model lies beside it, it was completed on this machine.
+`result.json` is written under a temporary name and renamed: where it is, the run was completed. Where the model lies
+beside it, it was completed on this machine.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -16,6 +18,8 @@ import subprocess
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+
+from deepcluster_tf.files import replacing
 
 SCHEMA = 1
 ROOT = Path("results")
@@ -27,18 +31,13 @@ def variant(settings: dict, defaults: dict, quick: bool = False) -> str:
 
     Args:
         settings: every setting of the run, without the seed.
-        defaults: the document's values; a setting that is not among them is always named.
+        defaults: the document's values, or the quick budget's; a setting that is not among them is always named.
         quick: whether the run has the small budget of a first look.
 
     Returns:
         such as "sup-0.01", "sup-0-lambda-0.1", "quick-sup-0.01" or "paper".
     """
-    if quick:  # the budget's own settings are in its name
-        named = {
-            k: v for k, v in settings.items() if k not in defaults or k in ("lam", "n_clusters") and v != defaults[k]
-        }
-    else:
-        named = {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
+    named = {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
     parts = [f"{SHORT.get(name, name.replace('_', '-'))}-{_plain(value)}" for name, value in named.items()]
     return "-".join((["quick"] if quick else []) + parts) or "paper"
 
@@ -72,32 +71,26 @@ def require_writable(directory: Path) -> None:
         ) from error
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write JSON under a temporary name, force it to disk, and rename; a full disk leaves the old file as it was.
+@contextlib.contextmanager
+def locked(directory: Path):
+    """Hold a folder for one process; the lock goes with the process, however it ends.
 
     Raises:
-        OSError: nothing could be written; the message names the file.
+        ValueError: another process holds it.
     """
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
-    try:
-        with open(part, "w") as file:
-            json.dump(content, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise cannot_record(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
+        yield
 
 
-def cannot_record(path: Path, error: OSError) -> OSError:
-    """The error of a result that could not be written, in one line."""
-    return OSError(
-        f"{path} could not be recorded ({error.strerror or error}): the checkpoint is kept; free some space or change "
-        "the permissions, and give the same command again"
-    )
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON so that the file is whole at every moment; an OSError names it if that fails."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(directory: Path) -> dict | None:
@@ -125,7 +118,7 @@ def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
     found = []
     for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json")):
         result = read_result(path.parent)
-        if result["budget"] == budget:
+        if result.get("budget") == budget:
             found.append({**result, "directory": path.parent})
     return found
 

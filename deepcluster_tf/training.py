@@ -10,8 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from deepcluster_tf import datasets, experiments, fitting, metrics, results
+from deepcluster_tf import checkpoints, datasets, experiments, fitting, metrics, results
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.files import replacing
 
 
 def require_fraction(fraction: float) -> None:
@@ -85,38 +86,44 @@ def run(
         ValueError, datasets.DataError, OSError, FloatingPointError, RuntimeError: each with one line that says what
             was expected, what was received, and what to do.
     """
-    method = experiment.method_class()(
-        **{**experiment.settings, **(settings or {}), **(experiment.quick if quick else {}), "seed": seed}
-    )
+    known = {**experiment.settings, **(experiment.quick if quick else {})}
+    method = experiment.method_class()(**{**known, **(settings or {}), "seed": seed})
     require_fraction(supervision)
     method.check_settings()
-    directory = results.run_directory(experiment.name, name_variant(method, supervision, quick, images, size), seed)
+    named = {"supervision": supervision, **{k: v for k, v in method.get_params().items() if k != "seed"}}
+    variant = results.variant(named, {**method.defaults(), **(experiment.quick if quick else {})}, quick)
+    if images:
+        variant = f"{Path(images).expanduser().resolve().name}-{size}px-{variant}"
+    directory = results.run_directory(experiment.name, variant, seed)
     results.require_writable(directory)
     dataset = load_data(experiment, images, size, data_dir, progress)
     labels = supervised_labels(dataset.labels, supervision, seed)
     method.check(dataset.images, labels)
     pretrained = pretrained_directory(experiment, dataset, method, scratch)
-    if is_finished(directory):
-        if not (force or scratch):
-            return {**results.read_result(directory), "directory": directory, "fresh": False}
-        (directory / "model.weights.h5").unlink()  # the recorded result stays until the new one replaces it
-        shutil.rmtree(directory / "work", ignore_errors=True)
-        if scratch:
-            shutil.rmtree(pretrained, ignore_errors=True)
-    keras.utils.set_random_seed(seed)
-    spread = fitting.strategy(strategy)
-    start = autoencoder(method, dataset.images, pretrained, progress, spread)
-    score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
-    method.fit(dataset.images, labels, directory=directory / "work", score=score, progress=progress, strategy=spread)
-    what = {
-        "experiment": experiment.name,
-        "document": experiment.document,
-        "seed": seed,
-        "budget": "quick" if quick else "paper",
-        "settings": {"supervision": supervision, **method.get_params()},
-    }
-    result = record(directory, what, dataset, labels, method, start)
-    return {**result, "directory": directory, "fresh": True}
+    with results.locked(directory):
+        if is_finished(directory) and not (force or scratch):
+            return recorded(directory, dataset)
+        if is_finished(directory):
+            (directory / "model.weights.h5").unlink()  # the recorded result stays until the new one replaces it
+            shutil.rmtree(directory / "work", ignore_errors=True)
+            if scratch:
+                shutil.rmtree(pretrained, ignore_errors=True)
+        what = {
+            "experiment": experiment.name,
+            "document": experiment.document,
+            "seed": seed,
+            "budget": "quick" if quick else "paper",
+            "settings": {"supervision": supervision, **method.get_params()},
+            "strategy": strategy,
+            **results.provenance(),
+        }
+        keras.utils.set_random_seed(seed)
+        spread = fitting.strategy(strategy)
+        start = autoencoder(method, dataset.images, pretrained, progress, spread)
+        score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
+        work = directory / "work"
+        method.fit(dataset.images, labels, directory=work, score=score, progress=progress, strategy=spread)
+        return {**record(directory, what, dataset, labels, method, start), "directory": directory, "fresh": True}
 
 
 def is_finished(directory: Path) -> bool:
@@ -124,11 +131,15 @@ def is_finished(directory: Path) -> bool:
     return (directory / "result.json").exists() and (directory / "model.weights.h5").exists()
 
 
-def name_variant(method, supervision: float, quick: bool, images: str | None, size: int) -> str:
-    """The name of a run's variant, by what differs from the document's settings; a user's folder comes first."""
-    settings = {k: v for k, v in method.get_params().items() if k != "seed"}
-    name = results.variant({"supervision": supervision, **settings}, method.defaults(), quick)
-    return f"{Path(images).resolve().name}-{size}px-{name}" if images else name
+def recorded(directory: Path, dataset: datasets.Dataset) -> dict:
+    """The result of a finished run; a ValueError if it was made from other images than these."""
+    result = results.read_result(directory)
+    if result["data"]["sha256"] != checkpoints.digest(dataset.images):
+        raise ValueError(
+            f"{directory} records a run on other images: expected those of then. Give FORCE=1 to replace it, or rename "
+            "your folder of images"
+        )
+    return {**result, "directory": directory, "fresh": False}
 
 
 def load_data(
@@ -170,25 +181,26 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool, str
         ValueError: the kept autoencoder is damaged, or was made from other images.
     """
     weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
-    digest = hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
     if path.exists():
         kept = json.loads(path.read_text())
         if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != kept["weights_sha256"]:
             raise ValueError(f"{weights} is missing or altered: restore it, or give PRETRAIN=scratch to train it anew")
-        if kept["images_sha256"] != digest:
+        if kept["images_sha256"] != checkpoints.digest(images):
             raise ValueError(f"{weights} was made from other images: give PRETRAIN=scratch to train it anew")
         method.load_autoencoder(weights, images.shape[1:])
         return kept
     results.require_writable(directory)
-    method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
+    provenance = results.provenance()
+    with results.locked(directory):
+        method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
     method.save_autoencoder(weights)
     shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
     record = {
-        "images_sha256": digest,
+        "images_sha256": checkpoints.digest(images),
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "loss": method.pretraining_history_[-1]["loss"] if method.pretraining_history_ else None,
         "seconds": round(sum(row["seconds"] for row in method.pretraining_history_), 1),
-        **results.provenance(),
+        **provenance,
     }
     results.write_json(path, record)
     return record
@@ -226,7 +238,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
 
     Args:
         directory: the run's folder.
-        what: experiment, document, seed, budget and settings.
+        what: experiment, document, seed, budget, settings, machine and versions.
         dataset: the data set.
         labels: int (n,), what the fit was told.
         method: fitted.
@@ -242,7 +254,12 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
     result = {
         "schema": results.SCHEMA,
         **what,
-        "data": {"name": dataset.name, "n": len(dataset.images), "shape": list(dataset.images.shape[1:])},
+        "data": {
+            "name": dataset.name,
+            "n": len(dataset.images),
+            "shape": list(dataset.images.shape[1:]),
+            "sha256": checkpoints.digest(dataset.images),
+        },
         "metrics": measure(dataset.labels, labels, method.labels_, method.history_[0]) if known else {},
         "confusion": metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters).tolist()
         if known
@@ -258,16 +275,13 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
             "pretraining": start["seconds"],
             "clustering": round(sum(row["seconds"] for row in method.history_), 1),
         },
-        **results.provenance(),
     }
-    try:
-        (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
-        np.savez(directory / "embeddings.npz", embeddings=method.transform(dataset.images), classes=dataset.labels)
-        shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
-        method.save(directory / "model.weights.h5")
-    except OSError as error:
-        raise results.cannot_record(directory, error) from error
+    (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
+    with replacing(directory / "embeddings.npz") as part:
+        np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
+    shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
     results.write_json(directory / "result.json", result)
+    method.save(directory / "model.weights.h5")  # last: with it, the run is finished on this machine
     return result
 
 

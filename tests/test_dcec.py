@@ -58,8 +58,8 @@ def test_target_holds_the_known_rows(cluster, digits, some_labels, monkeypatch):
     seen = {}
 
     class Spy(dcec.TargetRenewal):
-        def _renew(self, embeddings=None):
-            row = super()._renew(embeddings)
+        def _renew(self, *args, **how):
+            row = super()._renew(*args, **how)
             z = self.embed(self.images)
             seen["q"] = np.array(self.layer(z))
             seen["p"] = np.array(self.model.target)
@@ -138,7 +138,9 @@ def test_loss_that_is_no_number_stops_and_is_not_kept(digits, tmp_path):
     method.decoder_.set_weights([np.full_like(w, np.nan) for w in method.decoder_.get_weights()])
     method.save_autoencoder(tmp_path / "broken.weights.h5")
     method.load_autoencoder(tmp_path / "broken.weights.h5", (8, 8, 1))
-    with pytest.raises(FloatingPointError, match="expected a finite number"):
+    with pytest.raises(
+        FloatingPointError, match="weights are no longer finite after 10 iterations: expected a finite number"
+    ):
         method.fit(digits.images, directory=tmp_path / "work", progress=False)
     assert not (tmp_path / "work" / "checkpoint.weights.h5").exists()
 
@@ -192,10 +194,10 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 from conftest import SMALL
-from deepcluster_tf import datasets, fitting, metrics
+from deepcluster_tf import checkpoints, datasets
 from deepcluster_tf.methods.dcec import DCEC
 import numpy as np
-fitting.Checkpoint.__init__.__defaults__ = (0.0,)  # a checkpoint after every epoch
+checkpoints.Checkpoint.__init__.__defaults__ = (0.0,)  # a checkpoint after every epoch
 digits = datasets.load("digits")
 labels = np.full(len(digits.labels), -1)
 drawn = np.random.default_rng(0).choice(len(labels), 90, replace=False)
@@ -249,10 +251,12 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from deepcluster_tf import datasets
 from deepcluster_tf.methods.dcec import DCEC
-images = datasets.load("digits").images[:1796]  # batches of 64 and 4: each splits evenly
+digits = datasets.load("digits")
+images = digits.images[:1796]  # batches of 64 and 4: each splits evenly
+labels = np.where(np.arange(1796) < 90, digits.labels[:1796], -1)  # k-means could tip over by a rounding error
 found = {{}}
 for name, strategy in (("one", None), ("two", tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))):
-    method = DCEC(**SMALL).fit(images, progress=False, strategy=strategy)
+    method = DCEC(**SMALL).fit(images, labels, progress=False, strategy=strategy)
     found[name] = method.predict_proba(images)
     found[name + "_losses"] = [row["loss"] for row in method.pretraining_history_ + method.history_[1:]]
 np.savez({path!r}, **found)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import fitting, losses
+from deepcluster_tf import checkpoints, fitting, losses
 from deepcluster_tf.networks import to_unit
 
 BATCH = 4
@@ -73,7 +73,7 @@ class Seen(keras.callbacks.Callback):
         self.epochs, self.stop_after = [], stop_after
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append((epoch, fitting.iterations_done(self.model)))
+        self.epochs.append((epoch, checkpoints.iterations_done(self.model)))
         self.model.stop_training = len(self.epochs) >= self.stop_after
 
 
@@ -181,7 +181,9 @@ def test_a_mirrored_model_trains_and_resumes_as_a_plain_one(tmp_path, plainly_tr
     for iterations in (3, 6):
         with fitting.scope(fitting.strategy("mirrored")):
             mirrored = tiny()
-        fitting.train(mirrored, rows_from, 3, iterations, fitting.restore(mirrored, path), [fitting.Checkpoint(path)])
+        fitting.train(
+            mirrored, rows_from, 3, iterations, checkpoints.restore(mirrored, path), [checkpoints.Checkpoint(path)]
+        )
     assert_same(weights(mirrored), plainly_trained[6], rtol=1e-6)
 
 
@@ -236,7 +238,7 @@ def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(
 ):
     assert fitting.steps_per_call(steps, iterations % steps) == per_call
     model = tiny(per_call=per_call)
-    seen, history = Seen(), fitting.History(None)
+    seen, history = Seen(), checkpoints.History(None)
     with fitting.Progress("a fit", iterations, 0) as progress:
         fitting.train(model, rows_from, steps, iterations, 0, [seen, history, progress])
         assert progress.bar.n == progress.bar.total == iterations
@@ -251,8 +253,8 @@ def test_a_resumed_fit_ends_as_an_uninterrupted_one(tmp_path):
     fitting.train(whole, rows_from, 3, 7, 0, [])
     for done, iterations in ((0, 3), (3, 6), (6, 7), (7, 7)):
         model = tiny(target=TARGET)
-        assert fitting.restore(model, path) == done
-        fitting.train(model, rows_from, 3, iterations, done, [seen, fitting.Checkpoint(path)])
+        assert checkpoints.restore(model, path) == done
+        fitting.train(model, rows_from, 3, iterations, done, [seen, checkpoints.Checkpoint(path)])
     assert seen.epochs == [(0, 3), (1, 6), (2, 7)]
     assert_same(weights(model), weights(whole))
 
@@ -263,17 +265,22 @@ def test_a_callback_ends_the_fit_also_before_its_short_last_epoch():
     fitting.train(model, rows_from, 3, 7, 0, [seen])
     assert seen.epochs == [(0, 3), (1, 6)] and model.stop_training
     fitting.train(model, rows_from, 3, 20, 6, [seen])  # stopped before it began
-    assert fitting.iterations_done(model) == 6
+    assert checkpoints.iterations_done(model) == 6
 
 
 @pytest.mark.parametrize(("value", "loss"), [(np.nan, "nan"), (1e30, "inf")])
 def test_a_loss_that_is_no_number_ends_the_fit_before_it_is_recorded(value, loss, tmp_path):
     path = tmp_path / "checkpoint.weights.h5"
-    model, history = tiny(images=np.full(IMAGES.shape, value, np.float32)), fitting.History(tmp_path / "history.csv")
+    model, history = (
+        tiny(images=np.full(IMAGES.shape, value, np.float32)),
+        checkpoints.History(tmp_path / "history.csv"),
+    )
     with pytest.raises(FloatingPointError, match=f"loss is {loss} after 1 iterations: expected a finite number"):
-        fitting.train(model, rows_from, 1, 2, 0, [fitting.FiniteLoss(), history, fitting.Checkpoint(path, seconds=0)])
+        fitting.train(
+            model, rows_from, 1, 2, 0, [checkpoints.FiniteLoss(), history, checkpoints.Checkpoint(path, seconds=0)]
+        )
     assert history.rows == [] and list(tmp_path.iterdir()) == []
-    assert fitting.FiniteLoss().on_epoch_end(0, {"loss": 0.5}) is None
+    assert checkpoints.FiniteLoss().on_epoch_end(0, {"loss": 0.5}) is None
 
 
 # Checkpoints
@@ -283,14 +290,14 @@ def test_a_loss_that_is_no_number_ends_the_fit_before_it_is_recorded(value, loss
 def checkpoint(tmp_path):
     """A model trained for three steps, and its checkpoint."""
     model, path = tiny(target=TARGET), tmp_path / "new" / "checkpoint.weights.h5"
-    fitting.train(model, rows_from, 3, 3, 0, [fitting.Checkpoint(path)])
+    fitting.train(model, rows_from, 3, 3, 0, [checkpoints.Checkpoint(path)])
     return model, path
 
 
 def test_a_checkpoint_holds_weights_moments_and_iterations(checkpoint):
     model, path = checkpoint
     again = tiny(target=TARGET)
-    assert fitting.restore(again, path) == fitting.iterations_done(again) == 3
+    assert checkpoints.restore(again, path) == checkpoints.iterations_done(again) == 3
     assert_same(weights(again), weights(model))
     moments = [[v.numpy() for v in m.optimizer.variables] for m in (again, model)]
     assert_same(*moments)
@@ -299,7 +306,7 @@ def test_a_checkpoint_holds_weights_moments_and_iterations(checkpoint):
 
 def test_where_there_is_no_checkpoint_nothing_is_restored(tmp_path):
     model = tiny()
-    assert fitting.restore(model, None) == fitting.restore(model, tmp_path / "none.weights.h5") == 0
+    assert checkpoints.restore(model, None) == checkpoints.restore(model, tmp_path / "none.weights.h5") == 0
     assert_same(weights(model), weights(tiny()))
 
 
@@ -307,7 +314,7 @@ def test_checkpoints_wait_their_seconds_but_not_at_the_end(tmp_path):
     saved = {}
     for seconds in (0, 1e9):
         path = tmp_path / f"{seconds}.weights.h5"
-        callback = fitting.Checkpoint(path, seconds)
+        callback = checkpoints.Checkpoint(path, seconds)
         callback.set_model(tiny())
         callback.on_epoch_end(0, {})
         saved[seconds] = path.exists()
@@ -333,16 +340,16 @@ def test_a_failing_save_leaves_the_old_checkpoint_whole(breaks, checkpoint, monk
     else:
         monkeypatch.setattr(fitting.ResidentModel, "save_weights", half_written)
     with pytest.raises(OSError, match="No space left"):
-        fitting.train(model, rows_from, 3, 6, 3, [fitting.Checkpoint(path)])
+        fitting.train(model, rows_from, 3, 6, 3, [checkpoints.Checkpoint(path)])
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
-    assert fitting.restore(tiny(target=TARGET), path) == 3
+    assert checkpoints.restore(tiny(target=TARGET), path) == 3
 
 
 # History
 
 
 def recorded(path, *iterations):
-    history, rng = fitting.History(path), np.random.default_rng(0)
+    history, rng = checkpoints.History(path), np.random.default_rng(0)
     for iteration in iterations:
         history.add(
             {"iteration": iteration, "loss": rng.random(dtype=np.float32), "ari": rng.random(), "n": np.int64(7)}
@@ -354,18 +361,18 @@ def test_history_is_taken_up_where_the_checkpoint_stands(tmp_path):
     """The file may be ahead of the checkpoint: no epoch may stand in it twice."""
     path = tmp_path / "history.csv"
     written = recorded(path, *range(0, 1400, 14)).rows
-    history = fitting.History(path, done=1190)
+    history = checkpoints.History(path, done=1190)
     assert history.rows == written[:86]  # to the last bit
     history.add({"iteration": 1204, "loss": 0.5})
     assert pd.read_csv(path)["iteration"].tolist() == list(range(0, 1205, 14))
-    assert fitting.History(path, done=1190).rows == written[:86]
+    assert checkpoints.History(path, done=1190).rows == written[:86]
 
 
 def test_history_starts_anew_where_nothing_was_done(tmp_path):
     path = tmp_path / "history.csv"
     recorded(path, 0, 140)
-    assert fitting.History(path, done=0).rows == fitting.History(None, 140).rows == []
-    assert fitting.History(tmp_path / "none.csv", done=140).rows == []
+    assert checkpoints.History(path, done=0).rows == checkpoints.History(None, 140).rows == []
+    assert checkpoints.History(tmp_path / "none.csv", done=140).rows == []
 
 
 def test_history_holds_plain_numbers_and_seconds(tmp_path):
@@ -390,7 +397,7 @@ def test_a_failing_write_leaves_the_old_history_whole(tmp_path, monkeypatch):
 
 def test_a_folder_is_claimed_again_by_the_same_fit(tmp_path):
     for _ in range(2):
-        fitting.claim(tmp_path / "a" / "fit", {"filters": (32, 64), "lam": 0.1, "seed": 0}, images=IMAGES)
+        checkpoints.claim(tmp_path / "a" / "fit", {"filters": (32, 64), "lam": 0.1, "seed": 0}, images=IMAGES)
     assert json.loads((tmp_path / "a" / "fit" / "fit.json").read_text())["filters"] == [32, 64]
     assert [path.name for path in (tmp_path / "a" / "fit").iterdir()] == ["fit.json"]
 
@@ -409,10 +416,10 @@ def test_a_folder_is_claimed_again_by_the_same_fit(tmp_path):
     ],
 )
 def test_a_claimed_folder_refuses_another_fit(settings, images, differs, tmp_path):
-    fitting.claim(tmp_path, {"lam": 1.0, "seed": 0}, images=IMAGES)
+    checkpoints.claim(tmp_path, {"lam": 1.0, "seed": 0}, images=IMAGES)
     before = (tmp_path / "fit.json").read_bytes()
     with pytest.raises(
         ValueError, match=f"holds the fit of other {differs}: expected a new folder or the same settings"
     ):
-        fitting.claim(tmp_path, settings, **({} if images is None else {"images": images}))
+        checkpoints.claim(tmp_path, settings, **({} if images is None else {"images": images}))
     assert (tmp_path / "fit.json").read_bytes() == before

@@ -19,8 +19,12 @@ DEFAULTS = {"n_clusters": 10, "filters": (32, 64, 128), "lam": 1.0, "batch_size"
         ({"supervision": 0.0, "lam": 0.1}, "sup-0-lambda-0.1", "quick-sup-0-lambda-0.1"),
         ({"lam": 1}, "paper", "quick"),  # 1 and 1.0 are one setting
         ({"n_clusters": 7}, "clusters-7", "quick-clusters-7"),
-        ({"supervision": 0.1 + 0.2, "max_iterations": 700}, "sup-0.3-max-iterations-700", "quick-sup-0.3"),
-        ({"lam": 1e-5, "batch_size": 64}, "lambda-1e-05-batch-size-64", "quick-lambda-1e-05"),
+        (
+            {"supervision": 0.1 + 0.2, "max_iterations": 700},
+            "sup-0.3-max-iterations-700",
+            "quick-sup-0.3-max-iterations-700",
+        ),
+        ({"lam": 1e-5, "batch_size": 64}, "lambda-1e-05-batch-size-64", "quick-lambda-1e-05-batch-size-64"),
         ({"filters": (8, 16, 32)}, "filters-8x16x32", None),
         ({}, "paper", "quick"),
     ],
@@ -66,13 +70,13 @@ def full(*_):
             {"a": 1},
             "fsync",
             OSError,
-            r"result.json could not be recorded \(No space left on device\): .*free some space",
+            r"result.json could not be written \(No space left on device\): .*Free some space",
         ),
         (
             {"a": 1},
             "replace",
             OSError,
-            r"result.json could not be recorded \(No space left on device\): .*the same command",
+            r"result.json could not be written \(No space left on device\): .*the same command",
         ),
     ],
 )
@@ -95,10 +99,10 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(below, tmp_p
         results.require_writable(tmp_path / "file" / below)
 
 
-def test_a_result_that_cannot_be_written_says_that_the_checkpoint_is_kept(tmp_path):
+def test_a_result_that_cannot_be_written_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("no folder")
     for folder in ("none", "file"):
-        with pytest.raises(OSError, match=r"result.json could not be recorded \(.+\): the checkpoint is kept"):
+        with pytest.raises(OSError, match=r"result.json could not be written \(.+\): what was there before is kept"):
             results.write_json(tmp_path / folder / "result.json", {})
 
 

@@ -140,7 +140,9 @@ def test_full_disk_while_recording_keeps_what_was_recorded(run_again, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="could not be recorded .No space left on device.: the checkpoint is kept"):
+        with pytest.raises(
+            OSError, match="could not be written .No space left on device.: what was there before is kept"
+        ):
             run_again(force=True)
     assert (before["directory"] / "result.json").read_text() == recorded
     assert not list(before["directory"].glob("part-*"))

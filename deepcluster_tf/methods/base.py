@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from deepcluster_tf import fitting
+from deepcluster_tf import checkpoints, fitting
 
 
 class Method:
@@ -99,16 +99,16 @@ class Method:
         `callbacks` may have `begin(done, history)`, called once the weights are those to start from.
         """
         checkpoint = directory and directory / "checkpoint.weights.h5"
-        done = fitting.restore(model, checkpoint)
-        history = fitting.History(directory and directory / "history.csv", done)
+        done = checkpoints.restore(model, checkpoint)
+        history = checkpoints.History(directory and directory / "history.csv", done)
         keepers = []
         if directory:
             board = keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False)
-            keepers = [board, fitting.Checkpoint(checkpoint)]
+            keepers = [board, checkpoints.Checkpoint(checkpoint)]
         with fitting.Progress(phase, iterations, done, progress) as bar:
             for callback in callbacks:
                 callback.set_model(model)
                 callback.begin(done, history)
-            everything = [fitting.FiniteLoss(), *callbacks, history, bar, *keepers]
+            everything = [checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
             fitting.train(model, rows, steps, iterations, done, everything)
         return history.rows

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deepcluster_tf import export, fitting, losses, networks
+from deepcluster_tf import checkpoints, export, fitting, losses, networks
 from deepcluster_tf.layers import ClusteringLayer
 from deepcluster_tf.methods.base import Method
 from deepcluster_tf.renewal import Score, TargetRenewal
@@ -106,6 +106,7 @@ class DCEC(Method):
         self.decoder_ = networks.convolutional_decoder(image_shape, self.embedding_dim, self.filters)
         if weights is not None:
             keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
+        self._embed = fitting.batched(self.encoder_)
 
     # ------------------------------------------------------------------ phase 1: the autoencoder
 
@@ -131,7 +132,7 @@ class DCEC(Method):
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed")
-            fitting.claim(directory, {name: getattr(self, name) for name in names}, images=images)
+            checkpoints.claim(directory, {name: getattr(self, name) for name in names}, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
@@ -149,7 +150,7 @@ class DCEC(Method):
 
     def save_autoencoder(self, path: Path | str) -> None:
         """Write the weights of encoder and decoder to one `.weights.h5` file."""
-        fitting.save_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
+        checkpoints.save_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
 
     def load_autoencoder(self, path: Path | str, image_shape: tuple[int, int, int]) -> DCEC:
         """Take encoder and decoder from `save_autoencoder`, so that `fit` starts at clustering.
@@ -207,7 +208,7 @@ class DCEC(Method):
             start = vars(self).pop("_autoencoder")  # a second fit is a fit of its own
         if directory:
             weights = np.concatenate([w.ravel() for w in start])
-            fitting.claim(directory, self.get_params(), images=images, labels=labels, autoencoder=weights)
+            checkpoints.claim(directory, self.get_params(), images=images, labels=labels, autoencoder=weights)
         with fitting.scope(strategy):
             self._build(images.shape[1:], start)
             model = self._clustering_model(images)
@@ -245,7 +246,7 @@ class DCEC(Method):
 
     def save(self, path: Path | str) -> None:
         """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
-        fitting.save_weights(self._whole(), path)
+        checkpoints.save_weights(self._whole(), path)
 
     def load(self, path: Path | str, image_shape: tuple[int, int, int], classes: np.ndarray | None = None) -> DCEC:
         """Take a fitted model from `save`.
@@ -279,7 +280,7 @@ class DCEC(Method):
 
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
-        return fitting.batched(self.encoder_)(self.checked_images(images, self.encoder_.input_shape[1:]))
+        return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Soft assignments q, float32 (n, n_clusters), of images (n, height, width, channels)."""

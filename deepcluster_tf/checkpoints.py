@@ -1,0 +1,176 @@
+"""What survives a fit that dies: checkpoints and histories that are whole at every moment."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from deepcluster_tf.files import replacing
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Save weights and optimizer in one file that is whole at every moment, at the end of an epoch.
+
+    Keras's `BackupAndRestore` writes weights and epoch number in place and one after the other, so that a kill
+    between the two resumes at the wrong place. Here the place is the optimizer's own count of iterations, inside
+    the same file, and the file is renamed into place.
+    """
+
+    def __init__(self, path: Path, seconds: float = 20.0):
+        super().__init__()
+        self.path = Path(path)
+        self.seconds = seconds
+        self._saved = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self._saved >= self.seconds:
+            self.on_train_end()
+
+    def on_train_end(self, logs=None):
+        save_weights(self.model, self.path)
+        self._saved = time.monotonic()
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Save a model's weights (and its optimizer's, if compiled) under a temporary name, then rename.
+
+    Args:
+        model: any built Keras model.
+        path: a file name that ends in `.weights.h5`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        model.save_weights(part)
+
+
+def restore(model: keras.Model, path: Path | None) -> int:
+    """Load a checkpoint into a compiled model, if there is one.
+
+    Args:
+        model: the compiled model, built as it was when the checkpoint was saved.
+        path: the checkpoint's file, or None.
+
+    Returns:
+        the number of training iterations behind it; 0 where there is none.
+
+    Raises:
+        ValueError: the file is damaged, or of another model.
+    """
+    if path is None or not Path(path).exists():
+        return 0
+    try:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is damaged or ({reason}): remove its folder to begin anew") from error
+    return iterations_done(model)
+
+
+def iterations_done(model: keras.Model) -> int:
+    """The training iterations behind a compiled model, as its optimizer counts them."""
+    return int(ops.convert_to_numpy(model.optimizer.iterations))
+
+
+def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
+    """Make a folder the place of one fit, so that no other fit resumes from its checkpoint.
+
+    Args:
+        directory: made if missing.
+        settings: what the fit depends on, JSON types.
+        arrays: the data that it depends on.
+
+    Raises:
+        ValueError: the folder belongs to a fit of other settings or other data.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    mine = {**settings, **{name: digest(array) for name, array in arrays.items()}}
+    mine = json.loads(json.dumps(mine, default=lambda number: number.item()))
+    path = directory / "fit.json"
+    if path.exists():
+        theirs = json.loads(path.read_text())
+        differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
+        if differs:
+            raise ValueError(
+                f"{directory} holds the fit of other {', '.join(sorted(differs))}: expected a new folder or the "
+                "same settings and data. Remove it, or name another"
+            )
+        return
+    with replacing(path) as part:
+        part.write_text(json.dumps(mine, indent=1))
+
+
+def digest(array: np.ndarray) -> str:
+    """The SHA-256 of an array's shape, dtype and bytes."""
+    kind = f"{array.shape} {array.dtype} "
+    return hashlib.sha256(kind.encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+class History(keras.callbacks.Callback):
+    """Keep one row an epoch: in memory, and in a CSV file that is rewritten whole and renamed into place.
+
+    Keras's `CSVLogger` appends: a fit resumed from a checkpoint older than its last line logs an epoch twice.
+    """
+
+    def __init__(self, path: Path | None, done: int = 0):
+        """Take up the file at `path`, if there is one, without the rows after `done` iterations."""
+        super().__init__()
+        self.path = path
+        self.rows = []
+        if done and path and path.exists():
+            with open(path, newline="") as file:  # pandas would round some numbers
+                rows = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if row["iteration"] <= done]
+        self._time = self._call = time.perf_counter()
+        self._training = 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._call = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._training += time.perf_counter() - self._call
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.add({"epoch": epoch + 1, "iteration": iterations_done(self.model), **logs})
+
+    def add(self, row: dict) -> None:
+        """Append a row and write the file.
+
+        "seconds" is the time since the last row, "training_seconds" that part of it inside training steps.
+        """
+        now = time.perf_counter()
+        seconds = {"seconds": now - self._time, "training_seconds": self._training}
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+        self.rows.append({**plain, **{name: round(value, 3) for name, value in seconds.items()}})
+        self._time, self._training = now, 0.0
+        if self.path:
+            with replacing(self.path) as part:
+                pd.DataFrame(self.rows).to_csv(part, index=False)
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text or "nan")
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stop a fit whose loss or weights are no longer numbers, before anything of it is recorded."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        finite = all(np.isfinite(ops.convert_to_numpy(w)).all() for w in self.model.trainable_variables)
+        if finite and np.isfinite(logs["loss"]):
+            return
+        what = "weights are no longer finite" if np.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
+        raise FloatingPointError(
+            f"{what} after {iterations_done(self.model)} iterations: expected a finite number. "
+            "The last good checkpoint is kept; lower lambda, or look for broken images"
+        )

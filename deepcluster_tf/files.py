@@ -1,0 +1,38 @@
+"""Files that are whole at every moment, whatever dies while they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, force it to disk, and rename it into place.
+
+    Args:
+        path: the file; its folder exists.
+
+    Yields:
+        the temporary name to write to, which ends like `path`.
+
+    Raises:
+        OSError: it cannot be written (a full disk, a read-only folder); the file that was there before is kept.
+    """
+    path = Path(path)
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    try:
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}): what was there before is kept. Free some space "
+            "or change the permissions, and give the same command again"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
