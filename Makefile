@@ -1,7 +1,7 @@
 # `make help` lists the targets. Every target sets up what it needs.
 SHELL  := /bin/bash
-VENV   ?= .venv
-PYTHON ?= python3
+VENV   := .venv
+PYTHON := python3
 PY     := $(VENV)/bin/python -m
 .DEFAULT_GOAL := help
 
@@ -13,28 +13,38 @@ VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
 VARIABLES_digits-dcec   := $(COMMON)
 VARIABLES_dcec          := $(COMMON) IMAGES CLUSTERS SIZE
 VARIABLES_export        := RUN TO
+VARIABLES_data          := DATA_DIR
 
-# A variable that no target of this call takes is refused before anything is done.
+TARGETS                 := $(DCEC) data tables figures export bench test test-slow lint clean help
+
+# A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
-ALLOWED := $(sort VENV PYTHON $(foreach goal,$(GOALS),$(VARIABLES_$(goal))))
+ALLOWED := VENV PYTHON $(foreach goal,$(GOALS),$(VARIABLES_$(goal)))
 GIVEN   := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
 UNKNOWN := $(filter-out $(ALLOWED) MAKEFLAGS GNUMAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$(GIVEN))
+$(foreach goal,$(filter-out $(TARGETS) $(VENV)/.installed,$(GOALS)),$(error $(goal) is no target: make help lists them))
 ifneq ($(strip $(UNKNOWN)),)
-$(error $(firstword $(UNKNOWN)) is no variable of $(GOALS): expected $(or $(strip $(filter-out VENV PYTHON,$(ALLOWED))),none))
+$(error $(firstword $(UNKNOWN)) is no variable of $(GOALS): expected $(or $(sort $(filter-out VENV PYTHON,$(ALLOWED))),none))
 endif
 $(foreach v,$(filter $(ALLOWED),$(GIVEN)),$(if $(strip $($v)),,$(error $v is empty: give it a value, or leave it out)))
 
-# $(call flags,TARGET): the target's variables as the runner's options
+# $(call flags,TARGET): the target's variables as the runner's options. Only the command line counts, and DATA_DIR from
+# the environment too: a SEED or SIZE that happens to be set in a shell is not meant for us.
 quote = '$(subst ','\'',$1)'
 lower = $(subst _,-,$(shell tr A-Z a-z <<< '$1'))
-flags = $(foreach v,$(VARIABLES_$1),$(if $($v),--$(call lower,$v)=$(call quote,$($v))))
+meant = $(filter $1,$(GIVEN) DATA_DIR)
+flags = $(foreach v,$(VARIABLES_$1),$(if $(and $(call meant,$v),$($v)),--$(call lower,$v)=$(call quote,$($v))))
 
 # ---- the environment: made anew when setup.cfg is newer
 EXTRAS := dev$(if $(shell command -v nvidia-smi),$(shell echo ,)gpu)
 $(VENV)/.installed: setup.cfg pyproject.toml
-	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed: install Python 3.11 or later with its venv module (Debian: python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11, or missing: expected make ... PYTHON=python3.11 or later"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "error: $(PYTHON) has no venv module: install it (Debian: python3-venv)"; exit 1; }
 	@echo "installing the package and what it needs into $(VENV) (a minute or two) ..."
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' || \
+	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
 .PHONY: help $(DCEC) data tables figures export bench test test-slow lint clean
@@ -59,7 +69,7 @@ $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside t
 	@$(PY) runners.dcec $@ $(call flags,$@)
 
 data: $(VENV)/.installed ## fetch and verify the data sets
-	@$(PY) runners.data
+	@$(PY) runners.data $(call flags,$@)
 
 tables: $(VENV)/.installed ## every table, from what is recorded
 	@$(PY) runners.tables
@@ -71,7 +81,7 @@ export: $(VENV)/.installed ## write a run's SavedModel: make export RUN=results/
 	@$(PY) runners.export $(call flags,$@)
 
 bench: $(VENV)/.installed ## speed of training, clustering and encoding beside a matrix product (quiet machine)
-	@$(PY) runners.bench $(call flags,$@)
+	@$(PY) runners.bench
 
 test: $(VENV)/.installed ## the tests (under ten minutes on two cores)
 	@$(PY) pytest
@@ -83,4 +93,4 @@ lint: $(VENV)/.installed ## ruff
 	@$(PY) ruff check . && $(PY) ruff format --check .
 
 clean: ## remove the environment and caches; results and data stay
-	@rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import read_json, replacing
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -98,7 +98,7 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     mine = json.loads(json.dumps(mine, default=lambda number: number.item()))
     path = directory / "fit.json"
     if path.exists():
-        theirs = json.loads(path.read_text())
+        theirs = read_json(path)
         differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
         if differs:
             raise ValueError(
@@ -166,11 +166,13 @@ class FiniteLoss(keras.callbacks.Callback):
     """Stop a fit whose loss or weights are no longer numbers, before anything of it is recorded."""
 
     def on_epoch_end(self, epoch, logs=None):
-        finite = all(np.isfinite(ops.convert_to_numpy(w)).all() for w in self.model.trainable_variables)
-        if finite and np.isfinite(logs["loss"]):
-            return
-        what = "weights are no longer finite" if np.isfinite(logs["loss"]) else f"the loss is {logs['loss']}"
-        raise FloatingPointError(
-            f"{what} after {iterations_done(self.model)} iterations: expected a finite number. "
-            "The last good checkpoint is kept; lower lambda, or look for broken images"
-        )
+        what = None
+        if not np.isfinite(logs["loss"]):
+            what = f"the loss is {logs['loss']}"
+        elif not all(np.isfinite(ops.convert_to_numpy(w)).all() for w in self.model.trainable_variables):
+            what = "weights are no longer finite"
+        if what:
+            raise FloatingPointError(
+                f"{what} after {iterations_done(self.model)} iterations: expected a finite number. "
+                "The last good checkpoint is kept; lower lambda, or look for broken images"
+            )

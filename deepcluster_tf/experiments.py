@@ -39,17 +39,17 @@ class Experiment:
         return getattr(importlib.import_module(f"deepcluster_tf.methods.{module}"), name)
 
 
-DCEC = {"method": "dcec:DCEC", "document": "004"}
-LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
-SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
+_DCEC = {"method": "dcec:DCEC", "document": "004"}
+_LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
+_SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
 
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
-        Experiment("fashion-dcec", "fashion", reference="fashion-dcec", quick=LARGE, **DCEC),
-        Experiment("mnist-dcec", "mnist", quick=LARGE, **DCEC),
-        Experiment("digits-dcec", "digits", quick=SMALL, **DCEC),
-        Experiment("dcec", "", quick=LARGE, **DCEC),
+        Experiment("fashion-dcec", "fashion", reference="fashion-dcec", quick=_LARGE, **_DCEC),
+        Experiment("mnist-dcec", "mnist", quick=_LARGE, **_DCEC),
+        Experiment("digits-dcec", "digits", quick=_SMALL, **_DCEC),
+        Experiment("dcec", "", quick=_LARGE, **_DCEC),
     )
 }
 

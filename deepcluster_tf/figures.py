@@ -13,7 +13,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from deepcluster_tf import experiments, results, tables
+from deepcluster_tf import experiments, metrics, results, tables
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.files import replacing
 
@@ -51,10 +51,8 @@ def supervision_curve(experiment: Experiment, path: Path, root: Path | None = No
 
 def confusion_matrix(result: dict, path: Path) -> Path:
     """The images of each class in each cluster, clusters ordered by their one-to-one match."""
-    from scipy.optimize import linear_sum_assignment
-
     counts = np.array(result["confusion"])
-    rows, columns = linear_sum_assignment(counts, maximize=True)
+    rows, columns = metrics.matching(counts)
     order = np.concatenate([columns, np.setdiff1d(np.arange(counts.shape[1]), columns)])
     share = counts[:, order] / counts.sum(axis=1, keepdims=True)
     figure, axes = plt.subplots(figsize=(7.2, 6.4), layout="constrained")
@@ -119,7 +117,7 @@ def write_all(root: Path | None = None) -> list[Path]:
     """Draw every figure under `results/figures`; returns the files. What is not recorded is left blank in words."""
     root = root or results.ROOT
     folder, experiment = root / "figures", experiments.get("fashion-dcec")
-    runs = [r for r in results.all_results(root) if r["experiment"] == experiment.name]
+    runs = tables.runs_of(experiment, root)
     first = {r["settings"]["supervision"]: r for r in reversed(runs) if r["settings"]["lam"] == 1 and r["seed"] == 0}
     written = [supervision_curve(experiment, folder / "fashion-dcec-figure-1.png", root)]
     written.append(projections([first.get(level) for level in PANELS], folder / "fashion-dcec-figure-2.png"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,3 +37,21 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file, whole at every moment; an OSError names it if that fails."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON file.
+
+    Raises:
+        ValueError: it is missing or damaged; the message names it.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is missing or damaged ({error}): restore it from git, or remove it") from error

@@ -180,6 +180,12 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
 
 
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow, and have TensorFlow use only kernels that repeat themselves."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
 def strategy(name: str) -> tf.distribute.Strategy | None:
     """ "none" for one device, "mirrored" for `tf.distribute.MirroredStrategy` over all GPUs of the machine.
 

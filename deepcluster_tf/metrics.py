@@ -58,9 +58,12 @@ def match(classes, clusters) -> dict[int, int]:
     Raises:
         ValueError: lengths differ, nothing given, or an id is negative.
     """
-    counts = confusion(classes, clusters)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
-    return {int(cluster): int(class_) for class_, cluster in zip(rows, columns)}
+    return {int(cluster): int(class_) for class_, cluster in zip(*matching(confusion(classes, clusters)))}
+
+
+def matching(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same mapping from a confusion matrix (n_classes, n_clusters): the matched classes and their clusters."""
+    return linear_sum_assignment(counts, maximize=True)
 
 
 def accuracy(classes, clusters) -> float:
@@ -77,7 +80,7 @@ def accuracy(classes, clusters) -> float:
         ValueError: lengths differ, nothing given, or an id is negative.
     """
     counts = confusion(classes, clusters)
-    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / counts.sum())
+    return float(counts[matching(counts)].sum() / counts.sum())
 
 
 def purity(classes, clusters) -> float:

@@ -76,7 +76,7 @@ def convolutional_encoder(
 def convolutional_decoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 10, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:
-    """The mirror of `convolutional_encoder`; its last transposed convolution is linear (document 004, section 5).
+    """The mirror of `convolutional_encoder`; its last transposed convolution is linear (DCEC authors' code).
 
     Args:
         image_shape: (height, width, channels).

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import platform
 import subprocess
@@ -19,7 +18,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import read_json
 
 SCHEMA = 1
 ROOT = Path("results")
@@ -87,12 +86,6 @@ def locked(directory: Path):
         yield
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write JSON so that the file is whole at every moment; an OSError names it if that fails."""
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
 def read_result(directory: Path) -> dict | None:
     """The result of a run, or None where it is not complete.
 
@@ -102,15 +95,10 @@ def read_result(directory: Path) -> dict | None:
     path = directory / "result.json"
     if not path.exists():
         return None
-    try:
-        result = json.loads(path.read_text())
-        if result["schema"] != SCHEMA:
-            raise ValueError(f"schema {result['schema']}")
-        return result
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a result of schema {SCHEMA} ({error}): restore it from git, or remove it"
-        ) from error
+    result = read_json(path)
+    if result.get("schema") != SCHEMA:
+        raise ValueError(f"{path} is no result of schema {SCHEMA}: restore it from git, or remove it")
+    return result
 
 
 def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
@@ -125,7 +113,7 @@ def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
 
 def reference(root: Path | None = None) -> dict:
     """The numbers that the documents print, from `results/reference.json`."""
-    return json.loads(((root or ROOT) / "reference.json").read_text())
+    return read_json((root or ROOT) / "reference.json")
 
 
 def machine() -> dict:

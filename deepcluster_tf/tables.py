@@ -11,6 +11,7 @@ import pandas as pd
 
 from deepcluster_tf import experiments, results
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.files import replacing
 
 DASH = "–"
 
@@ -51,16 +52,32 @@ def summary(result: dict, experiment: Experiment) -> str:
     if not scored:
         lines.append(f"no classes are known: clusters of {', '.join(map(str, result['cluster_sizes']))} images")
     end = "assignments stood still" if result["converged"] else "iterations ran out"
-    seconds = result["seconds"]
+    pretraining = result["autoencoder"]["seconds"]
     lines.append(
-        f"{result['iterations']:,} iterations ({end}); pretraining {seconds['pretraining'] or 0:,.0f} s, "
-        f"clustering {seconds['clustering']:,.0f} s"
+        f"{result['iterations']:,} iterations ({end}) in {result['seconds']['clustering']:,.0f} s, on an autoencoder "
+        f"pretrained in {pretraining:,.0f} s"
     )
     lines += [f"notice: {notice}" for notice in result["notices"]]
     lines.append(f"{'recorded' if result['fresh'] else 'recorded before'} in {result['directory']}")
     if not result["fresh"]:
         lines.append("FORCE=1 runs it again")
     return "\n".join(lines)
+
+
+def runs_of(experiment: Experiment, root: Path | None = None) -> list[dict]:
+    """The recorded runs of an experiment at the document's settings, but for supervision, lambda and seed.
+
+    A run from an autoencoder trained anew (`PRETRAIN=scratch`) is not among them: it repeats one that is.
+    """
+    defaults = experiment.method_class().defaults()
+    same = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items() if k not in ("lam", "seed")}
+    return [
+        result
+        for result in results.all_results(root)
+        if result["experiment"] == experiment.name
+        and not result["autoencoder"]["scratch"]
+        and all(result["settings"][name] == value for name, value in same.items())
+    ]
 
 
 def supervision_table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
@@ -76,10 +93,7 @@ def supervision_table(experiment: Experiment, root: Path | None = None) -> pd.Da
     """
     reference = results.reference(root)[experiment.reference]
     printed = reference["rows"]
-    runs = [r for r in results.all_results(root) if r["experiment"] == experiment.name]
-    defaults = experiment.method_class().defaults()
-    vary = {"supervision", "lam", "seed"}
-    runs = [r for r in runs if all(r["settings"][k] == v for k, v in _json(defaults).items() if k not in vary)]
+    runs = runs_of(experiment, root)
     levels = {(float(level), 1.0) for level in printed} | {
         (row["supervision"], row["lam"]) for row in reference["also"]
     }
@@ -100,10 +114,6 @@ def supervision_table(experiment: Experiment, root: Path | None = None) -> pd.Da
             row["command"] = command(experiment.name, supervision, lam)
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _json(settings: dict) -> dict:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
 
 def _cell(value: float, std: float = np.nan, sign: str = "") -> str:
@@ -185,8 +195,10 @@ def write_all(root: Path | None = None) -> list[Path]:
     for experiment in experiments.EXPERIMENTS.values():
         if experiment.reference:
             written += [folder / f"{experiment.name}.md", folder / f"{experiment.name}.csv"]
-            written[-2].write_text(supervision_markdown(experiment, root))
-            supervision_table(experiment, root).to_csv(written[-1], index=False, float_format="%.6f")
+            with replacing(written[-2]) as part:
+                part.write_text(supervision_markdown(experiment, root))
+            with replacing(written[-1]) as part:
+                supervision_table(experiment, root).to_csv(part, index=False, float_format="%.6f")
     return written
 
 
@@ -199,5 +211,6 @@ def write_readme(path: Path, root: Path | None = None) -> Path:
         if experiment.reference:
             text = fill(text, f"table {experiment.name}", readme_table(experiment, root))
     said = [f"### {m.__name__} (document {number})\n\n" + "\n".join(deviations(m)) for m, number in methods.items()]
-    path.write_text(fill(text, "deviations", "\n\n".join(said)))
+    with replacing(path) as part:
+        part.write_text(fill(text, "deviations", "\n\n".join(said)))
     return path

@@ -7,12 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from deepcluster_tf import checkpoints, datasets, experiments, fitting, metrics, results
 from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import read_json, replacing, write_json
 
 
 def require_fraction(fraction: float) -> None:
@@ -33,11 +32,13 @@ def supervised_labels(labels: np.ndarray, fraction: float, seed: int) -> np.ndar
         int64 (n,): the label where drawn and known, else -1.
 
     Raises:
-        ValueError: the fraction is out of range, or selects no image though it is not 0.
+        ValueError: the fraction is out of range, selects all images, or none though it is not 0.
     """
     n = len(labels)
     require_fraction(fraction)
     count = round(fraction * n)
+    if count == n:
+        raise ValueError(f"a supervision of {fraction} selects all {n} images and leaves none to score: use less")
     if fraction and not count:
         raise ValueError(f"a supervision of {fraction} selects none of {n} images: use {1 / n:.2g} or more, or 0")
     if fraction and (labels < 0).all():
@@ -86,40 +87,48 @@ def run(
         ValueError, datasets.DataError, OSError, FloatingPointError, RuntimeError: each with one line that says what
             was expected, what was received, and what to do.
     """
-    known = {**experiment.settings, **(experiment.quick if quick else {})}
-    method = experiment.method_class()(**{**known, **(settings or {}), "seed": seed})
+    budget = experiment.quick if quick else {}
+    method = experiment.method_class()(**{**experiment.settings, **budget, **(settings or {}), "seed": seed})
     require_fraction(supervision)
     method.check_settings()
-    named = {"supervision": supervision, **{k: v for k, v in method.get_params().items() if k != "seed"}}
-    variant = results.variant(named, {**method.defaults(), **(experiment.quick if quick else {})}, quick)
-    if images:
-        variant = f"{Path(images).expanduser().resolve().name}-{size}px-{variant}"
-    directory = results.run_directory(experiment.name, variant, seed)
-    results.require_writable(directory)
     dataset = load_data(experiment, images, size, data_dir, progress)
     labels = supervised_labels(dataset.labels, supervision, seed)
+    if supervision and len(dataset.class_names) > method.n_clusters:
+        raise ValueError(
+            f"{method.n_clusters} clusters are too few (CLUSTERS): expected one for each of {len(dataset.class_names)} "
+            "classes"
+        )
     method.check(dataset.images, labels)
-    pretrained = pretrained_directory(experiment, dataset, method, scratch)
-    with results.locked(directory):
-        if is_finished(directory) and not (force or scratch):
-            return recorded(directory, dataset)
+    known = {"supervision": supervision, **method.get_params()}
+    named = {name: value for name, value in known.items() if name != "seed"}
+    variant = results.variant(named, {**method.defaults(), **budget}, quick)
+    data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
+    kept = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{seed}"
+    if scratch:
+        variant, kept = f"{variant}-scratch", f"{kept}-scratch"
+    directory = results.run_directory(experiment.name, variant if experiment.data else f"{data}-{variant}", seed)
+    pretrained = results.ROOT / "pretrained" / kept
+    if is_finished(directory) and not force:
+        return recorded(directory, known)
+    results.require_writable(directory)
+    with results.locked(directory), results.locked(pretrained):
         if is_finished(directory):
-            (directory / "model.weights.h5").unlink()  # the recorded result stays until the new one replaces it
-            shutil.rmtree(directory / "work", ignore_errors=True)
+            unfinish(directory)
             if scratch:
-                shutil.rmtree(pretrained, ignore_errors=True)
+                shutil.rmtree(pretrained)
         what = {
             "experiment": experiment.name,
             "document": experiment.document,
             "seed": seed,
             "budget": "quick" if quick else "paper",
-            "settings": {"supervision": supervision, **method.get_params()},
+            "settings": known,
             "strategy": strategy,
             **results.provenance(),
         }
-        keras.utils.set_random_seed(seed)
+        fitting.seed_everything(seed)
         spread = fitting.strategy(strategy)
         start = autoencoder(method, dataset.images, pretrained, progress, spread)
+        start["scratch"] = scratch
         score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
         work = directory / "work"
         method.fit(dataset.images, labels, directory=work, score=score, progress=progress, strategy=spread)
@@ -131,14 +140,21 @@ def is_finished(directory: Path) -> bool:
     return (directory / "result.json").exists() and (directory / "model.weights.h5").exists()
 
 
-def recorded(directory: Path, dataset: datasets.Dataset) -> dict:
-    """The result of a finished run; a ValueError if it was made from other images than these."""
+def unfinish(directory: Path) -> None:
+    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it."""
+    old = directory / "part-old-work"
+    shutil.rmtree(old, ignore_errors=True)
+    if (directory / "work").exists():
+        (directory / "work").rename(old)  # at once, so that a kill leaves no half of it to resume from
+    (directory / "model.weights.h5").unlink()
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recorded(directory: Path, settings: dict) -> dict:
+    """The result of a finished run; a ValueError if it was made with other settings than these."""
     result = results.read_result(directory)
-    if result["data"]["sha256"] != checkpoints.digest(dataset.images):
-        raise ValueError(
-            f"{directory} records a run on other images: expected those of then. Give FORCE=1 to replace it, or rename "
-            "your folder of images"
-        )
+    if result["settings"] != json.loads(json.dumps(settings)):
+        raise ValueError(f"{directory} records a run of other settings: expected {settings}. FORCE=1 replaces it")
     return {**result, "directory": directory, "fresh": False}
 
 
@@ -153,15 +169,6 @@ def load_data(
     if not images:
         raise ValueError(f"{experiment.name} runs on your own images: expected IMAGES=folder, received none")
     return datasets.load_folder(images, size=size, progress=progress)
-
-
-def pretrained_directory(
-    experiment: Experiment, dataset: datasets.Dataset, method, scratch: bool, root: Path | None = None
-) -> Path:
-    """Where the autoencoder of a data set, seed and budget is kept; it serves every supervision level."""
-    data = experiment.data or f"own-{dataset.name}-{dataset.images.shape[1]}px"
-    name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}"
-    return (root or results.ROOT) / "pretrained" / (name + "-scratch" * scratch)
 
 
 def autoencoder(method, images: np.ndarray, directory: Path, progress: bool, strategy=None) -> dict:
@@ -182,17 +189,15 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool, str
     """
     weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
     if path.exists():
-        kept = json.loads(path.read_text())
+        kept = read_json(path)
         if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != kept["weights_sha256"]:
             raise ValueError(f"{weights} is missing or altered: restore it, or give PRETRAIN=scratch to train it anew")
         if kept["images_sha256"] != checkpoints.digest(images):
             raise ValueError(f"{weights} was made from other images: give PRETRAIN=scratch to train it anew")
         method.load_autoencoder(weights, images.shape[1:])
         return kept
-    results.require_writable(directory)
     provenance = results.provenance()
-    with results.locked(directory):
-        method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
+    method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
     method.save_autoencoder(weights)
     shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
     record = {
@@ -202,7 +207,7 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool, str
         "seconds": round(sum(row["seconds"] for row in method.pretraining_history_), 1),
         **provenance,
     }
-    results.write_json(path, record)
+    write_json(path, record)
     return record
 
 
@@ -234,7 +239,7 @@ def measure(classes: np.ndarray, labels: np.ndarray, clusters: np.ndarray, initi
 
 
 def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.ndarray, method, start: dict) -> dict:
-    """Write what a fit leaves behind: model, embeddings, history and, last, the result.
+    """Write what a fit leaves behind: embeddings, history, the result and, last, the model.
 
     Args:
         directory: the run's folder.
@@ -270,17 +275,14 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, labels: np.nd
         "iterations": method.n_iter_,
         "converged": bool(method.converged_),
         "notices": method.notices_,
-        "autoencoder": {name: start[name] for name in ("weights_sha256", "loss")},
-        "seconds": {
-            "pretraining": start["seconds"],
-            "clustering": round(sum(row["seconds"] for row in method.history_), 1),
-        },
+        "autoencoder": start,
+        "seconds": {"clustering": round(sum(row["seconds"] for row in method.history_), 1)},
     }
-    (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
     with replacing(directory / "embeddings.npz") as part:
         np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
     shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
-    results.write_json(directory / "result.json", result)
+    write_json(directory / "result.json", result)
+    (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
     method.save(directory / "model.weights.h5")  # last: with it, the run is finished on this machine
     return result
 

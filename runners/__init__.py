@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable
 
 
@@ -20,6 +22,7 @@ class OneLineParser(argparse.ArgumentParser):
 def start_tensorflow() -> None:
     """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)  # its C++ parts write to the descriptor
@@ -34,6 +37,10 @@ def start_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    if shutil.which("nvidia-smi") and not gpus:
+        sys.stderr.write(
+            "warning: nvidia-smi is there, but TensorFlow found no GPU; TF_CPP_MIN_LOG_LEVEL=0 shows why\n"
+        )
     names = ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus)
     print(f"TensorFlow {tf.__version__} on {names or f'{os.cpu_count()} processor cores, no GPU'}", file=sys.stderr)
 
@@ -41,12 +48,10 @@ def start_tensorflow() -> None:
 def main(run: Callable[[], None]) -> None:
     """Call a runner; a user's mistake or a failing machine is one line on stderr, and no traceback."""
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-    from deepcluster_tf.datasets import DataError
-
     try:
         run()
-    except (ValueError, DataError, OSError, FloatingPointError, RuntimeError) as error:
-        if os.environ.get("TRACEBACK"):
+    except (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
+        if os.environ.get("TRACEBACK"):  # for developers
             raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:

@@ -23,8 +23,9 @@ def run() -> None:
     arguments = parser.parse_args()
 
     start_tensorflow()
-    from deepcluster_tf import experiments, tables, training
+    from deepcluster_tf import experiments, results, tables, training
 
+    results.reference()  # refuses a damaged file before anything is trained
     experiment = experiments.get(arguments.experiment)
     settings = {"lam": arguments.lam, "n_clusters": arguments.clusters}
     result = training.run(

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from runners import OneLineParser, main
+from runners import OneLineParser, main, start_tensorflow
 
 
 def run() -> None:
     OneLineParser(prog="tables").parse_args()
+    start_tensorflow()
     from deepcluster_tf import tables
 
     for path in [*tables.write_all(), tables.write_readme(Path("README.md"))]:

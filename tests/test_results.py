@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepcluster_tf import results
+from deepcluster_tf import files, results
 
 DEFAULTS = {"n_clusters": 10, "filters": (32, 64, 128), "lam": 1.0, "batch_size": 256, "max_iterations": 20_000}
 
@@ -52,8 +52,8 @@ def names(folder):
 
 def test_write_json_is_read_back(tmp_path):
     content = {"schema": 1, "value": 0.1 + 0.2, "names": ["é"], "none": None}
-    results.write_json(tmp_path / "result.json", content)
-    results.write_json(tmp_path / "result.json", content)
+    files.write_json(tmp_path / "result.json", content)
+    files.write_json(tmp_path / "result.json", content)
     assert json.loads((tmp_path / "result.json").read_text()) == content and names(tmp_path) == ["result.json"]
 
 
@@ -86,7 +86,7 @@ def test_a_failing_write_leaves_the_old_file(content, breaks, error, message, tm
     if breaks:
         monkeypatch.setattr(os, breaks, full)
     with pytest.raises(error, match=message):
-        results.write_json(path, content)
+        files.write_json(path, content)
     assert path.read_text() == "the old one" and names(tmp_path) == ["result.json"]
 
 
@@ -103,7 +103,7 @@ def test_a_result_that_cannot_be_written_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("no folder")
     for folder in ("none", "file"):
         with pytest.raises(OSError, match=r"result.json could not be written \(.+\): what was there before is kept"):
-            results.write_json(tmp_path / folder / "result.json", {})
+            files.write_json(tmp_path / folder / "result.json", {})
 
 
 def test_a_full_disk_is_noticed_before_training(tmp_path, monkeypatch):
@@ -163,7 +163,7 @@ def records(tmp_path):
         directory = results.run_directory(experiment, variant, seed, tmp_path)
         directory.mkdir(parents=True)
         budget = "quick" if "quick" in variant else "paper"
-        results.write_json(directory / "result.json", {"schema": 1, "budget": budget, "seed": seed})
+        files.write_json(directory / "result.json", {"schema": 1, "budget": budget, "seed": seed})
     (directory / "part-1-result.json").write_text("half")
     results.run_directory("a", "unfinished", 0, tmp_path).mkdir(parents=True)
     return tmp_path

@@ -57,6 +57,7 @@ def test_supervised_labels():
         (np.zeros(10, int), 1.0, r"a fraction in \[0, 1\).*received 1.0"),
         (np.zeros(10, int), -0.1, "received -0.1"),
         (np.zeros(10, int), float("nan"), "received nan"),
+        (np.zeros(10, int), 0.96, "selects all 10 images and leaves none to score"),
         (np.zeros(10, int), 0.01, "a supervision of 0.01 selects none of 10 images: use 0.1 or more"),
         (np.full(10, -1), 0.5, "images whose class is known"),
     ],
@@ -83,7 +84,7 @@ def test_record(run_again, here):
 
 def test_recorded_metrics_are_those_of_the_model(run_again, digits):
     result = run_again()
-    method = experiments.DCEC and TINY.method_class()(**SMALL)
+    method = TINY.method_class()(**SMALL)
     clusters = method.load(result["directory"] / "model.weights.h5", (8, 8, 1)).predict(digits.images)
     known = training.supervised_labels(digits.labels, 0.05, 0) >= 0
     for suffix, rows in (("", slice(None)), ("_unsupervised", ~known)):
@@ -126,8 +127,11 @@ def test_clone_without_the_model_runs_again(run_again):
 def test_scratch_trains_a_new_autoencoder_and_keeps_the_old(run_again, here):
     old = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
     bytes_before = old.read_bytes()
+    before = run_again()
     result = run_again(scratch=True)
     assert result["fresh"] and old.read_bytes() == bytes_before
+    assert result["directory"] != before["directory"] and result["metrics"] == before["metrics"]
+    assert not run_again(scratch=True)["fresh"]
     assert (here / "results/pretrained/digits-cae-16-epochs-seed-0-scratch/autoencoder.weights.h5").exists()
 
 
@@ -168,11 +172,24 @@ def test_folder_of_images_from_record_to_export(here):
     own = Experiment("dcec", "", "dcec:DCEC", "004", settings={**SMALL, "n_clusters": 2})
     result = training.run(own, images=str(here / "mine"), size=16, progress=False)
     assert result["metrics"]["acc"]["n"] == 40
-    assert result["directory"].parent.name.startswith("mine-16px-sup-0")
+    assert result["directory"].parent.name.startswith("mine-") and "-sup-0-" in result["directory"].parent.name
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
         training.run(own, progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):
         training.run(TINY, images=str(here / "mine"), progress=False)
+
+
+def test_record_of_other_settings_is_not_passed_off(run_again):
+    path = run_again()["directory"] / "result.json"
+    path.write_text(path.read_text().replace('"n_init": 2', '"n_init": 3'))
+    with pytest.raises(ValueError, match="records a run of other settings"):
+        run_again()
+    assert run_again(force=True)["settings"]["n_init"] == 2
+
+
+def test_two_runs_at_once_are_refused(run_again):
+    with results.locked(run_again()["directory"]), pytest.raises(ValueError, match="another process is running in"):
+        run_again(force=True)
 
 
 def test_summary_shows_every_score(run_again):

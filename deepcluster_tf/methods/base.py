@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import checkpoints, fitting
 
@@ -19,8 +20,8 @@ class Method:
         """The settings and their values in the document."""
         return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
 
-    def get_params(self) -> dict:
-        """All settings by name."""
+    def get_params(self, deep: bool = True) -> dict:
+        """All settings by name; `deep` is there for scikit-learn's `clone`."""
         return {name: getattr(self, name) for name in self.defaults()}
 
     def _require(self, **ranges: tuple[float, float]) -> None:
@@ -32,6 +33,15 @@ class Method:
                 kind = "a whole number" if whole else "a number"
                 between = f"from {low:g} to {high:g}" if high < np.inf else f"of {low:g} or more"
                 raise ValueError(f"{name} must be {kind} {between}; received {value!r}")
+
+    def _require_fitted(self) -> None:
+        """Refuse what needs a fitted model.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: there is none yet.
+        """
+        if not hasattr(self, "encoder_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit or load first")
 
     @staticmethod
     def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -101,6 +111,8 @@ class Method:
         checkpoint = directory and directory / "checkpoint.weights.h5"
         done = checkpoints.restore(model, checkpoint)
         history = checkpoints.History(directory and directory / "history.csv", done)
+        if done and (not history.rows or history.rows[-1]["iteration"] != done):
+            raise ValueError(f"{directory}/history.csv does not end where the checkpoint stands: remove {directory}")
         keepers = []
         if directory:
             board = keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False)

@@ -12,6 +12,10 @@ Deviations from the document:
 3. A class with no labelled image starts from a k-means centre (eq. 6 has no value there), and a cluster that
    runs empty restarts at the image farthest from its own centre. Either is said in the result's notices.
 4. The assignments reported are those of the final weights, also where the iterations run out between renewals.
+5. Clustering is trained by Adam, as pretraining is; the document speaks of mini-batch SGD there and names Adam for
+   pretraining alone. The DCEC authors' code uses Adam in both.
+6. The padding of the third convolution, the linear embedding and last layer, and ReLU elsewhere are the DCEC authors';
+   the document does not name them.
 """
 
 from __future__ import annotations
@@ -71,7 +75,7 @@ class DCEC(Method):
     ):
         self.n_clusters = n_clusters
         self.embedding_dim = embedding_dim
-        self.filters = tuple(filters)
+        self.filters = filters
         self.lam = lam
         self.batch_size = batch_size
         self.pretraining_epochs = pretraining_epochs
@@ -80,6 +84,7 @@ class DCEC(Method):
         self.max_iterations = max_iterations
         self.n_init = n_init
         self.seed = seed
+        self._autoencoder = None  # weights to start clustering from, where the caller gave them
 
     def check(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Refuse settings, images or labels out of range; returns images and labels as `fit` uses them.
@@ -132,7 +137,9 @@ class DCEC(Method):
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed")
-            checkpoints.claim(directory, {name: getattr(self, name) for name in names}, images=images)
+            settings = {name: getattr(self, name) for name in names}
+            settings["replicas"] = strategy.num_replicas_in_sync if strategy else 1
+            checkpoints.claim(directory, settings, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
@@ -201,14 +208,19 @@ class DCEC(Method):
         """
         images, labels = self.check(images, labels)
         directory = directory and Path(directory)
-        start = getattr(self, "_autoencoder", None)
+        start = self._autoencoder
         if start is None:
             below = directory and directory / "pretraining"
             self.pretrain(images, directory=below, progress=progress, strategy=strategy)
-            start = vars(self).pop("_autoencoder")  # a second fit is a fit of its own
+            start, self._autoencoder = self._autoencoder, None  # a second fit pretrains anew
+        if self.encoder_.input_shape[1:] != images.shape[1:]:
+            raise ValueError(
+                f"the autoencoder is for {self.encoder_.input_shape[1:]}; received {images.shape[1:]} images"
+            )
         if directory:
+            settings = {**self.get_params(), "replicas": strategy.num_replicas_in_sync if strategy else 1}
             weights = np.concatenate([w.ravel() for w in start])
-            checkpoints.claim(directory, self.get_params(), images=images, labels=labels, autoencoder=weights)
+            checkpoints.claim(directory, settings, images=images, labels=labels, autoencoder=weights)
         with fitting.scope(strategy):
             self._build(images.shape[1:], start)
             model = self._clustering_model(images)
@@ -280,6 +292,7 @@ class DCEC(Method):
 
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
+        self._require_fitted()
         return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
