@@ -74,7 +74,11 @@ def restore(model: keras.Model, path: Path | None) -> int:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path} is damaged or ({reason}): remove its folder to begin anew") from error
-    return iterations_done(model)
+    done = iterations_done(model)
+    for variable in model.non_trainable_variables:  # what dropout draws from counts its steps, and is not saved
+        if variable.path.endswith("seed_generator_state"):
+            variable.assign([ops.convert_to_numpy(variable)[0], done])
+    return done
 
 
 def iterations_done(model: keras.Model) -> int:
@@ -176,3 +180,44 @@ class FiniteLoss(keras.callbacks.Callback):
                 f"{what} after {iterations_done(self.model)} iterations: expected a finite number. "
                 "The last good checkpoint is kept; lower lambda, or look for broken images"
             )
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras's early stopping on the validation loss, whose best weights and patience survive the process.
+
+    Where it stands follows from the history's rows; the best weights lie in a file of their own.
+    """
+
+    def __init__(self, patience: int, path: Path | None = None):
+        super().__init__(monitor="val_loss", mode="min", patience=patience, restore_best_weights=True)
+        self.path = path
+        self._rows = []
+
+    def begin(self, done: int, history: History) -> None:
+        """Take up where the history ends; stop at once if it ended there."""
+        self._rows = list(history.rows)
+        if self._rows and len(self._rows) - self._best_row() > self.patience:
+            self._plain().load_weights(self.path)
+            self.model.stop_training = True
+
+    def _best_row(self) -> int:
+        return int(np.argmin([row["val_loss"] for row in self._rows])) + 1
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if self._rows:
+            self.best_epoch = self._best_row() - 1
+            self.best = self._rows[self.best_epoch]["val_loss"]
+            self.wait = len(self._rows) - self._best_row()
+            current = self.model.get_weights()
+            self._plain().load_weights(self.path)
+            self.best_weights = self.model.get_weights()
+            self.model.set_weights(current)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.path and self.best_epoch == epoch:
+            save_weights(self._plain(), self.path)
+
+    def _plain(self) -> keras.Model:
+        return keras.Model(self.model.inputs, self.model.outputs)  # the same layers, without the optimizer

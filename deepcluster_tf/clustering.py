@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 
@@ -24,6 +25,23 @@ def kmeans(embeddings: np.ndarray, n_clusters: int, n_init: int = 20, seed: int 
     # One thread: the partial sums of several are added in the order in which they end, which is not repeatable.
     with threadpool_limits(1, user_api="openmp"):
         return KMeans(n_clusters, n_init=n_init, random_state=seed).fit(embeddings)
+
+
+def gaussian_mixture(embeddings: np.ndarray, n_clusters: int, n_init: int = 10, seed: int = 0) -> GaussianMixture:
+    """Fit scikit-learn's Gaussian mixture with full covariances, the best of several starts.
+
+    Args:
+        embeddings: float (n, d).
+        n_clusters: number of components, at most n.
+        n_init: starts, each from a k-means.
+        seed: of the starts.
+
+    Returns:
+        the fitted `sklearn.mixture.GaussianMixture`.
+    """
+    with threadpool_limits(1, user_api="openmp"):
+        mixture = GaussianMixture(n_clusters, n_init=n_init, random_state=seed)
+        return mixture.fit(embeddings.astype(np.float64))  # in float32 a narrow component can lose its rank
 
 
 def labelled_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -35,7 +35,7 @@ class ResidentModel(keras.Model):
         """
         self.images = ops.convert_to_tensor(images)
         self.target = target
-        self.train_function = None  # a step traced before would go on with what was held before
+        self.train_function = self.test_function = None  # a step traced before would go on with what was held before
         inputs, targets = self._batch(np.arange(1))  # builds the losses, which a strategy would build from row numbers
         self.compute_loss(x=inputs, y=targets, y_pred=self(inputs))
 
@@ -49,6 +49,10 @@ class ResidentModel(keras.Model):
     def train_step(self, rows):
         """One step on the images of `rows`, int (batch,); the rest is Keras's own train step."""
         return super().train_step(self._batch(rows))
+
+    def test_step(self, rows):
+        """The losses on the images of `rows`, int (batch,), without learning from them."""
+        return super().test_step(self._batch(rows))
 
 
 def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) -> tf.data.Dataset:
@@ -91,6 +95,11 @@ def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.D
     return _plain(tf.data.Dataset.counter(start=first_iteration).map(batch))
 
 
+def rows_between(first: int, last: int, batch_size: int) -> tf.data.Dataset:
+    """Batches of the row numbers from `first` to `last`, once, in order: for validation."""
+    return tf.data.Dataset.range(first, last).batch(batch_size)
+
+
 def _plain(rows: tf.data.Dataset) -> tf.data.Dataset:
     """Without autotuning: there is nothing to tune, and its thread holds up the end of a fit by many seconds."""
     options = tf.data.Options()
@@ -123,7 +132,13 @@ def batched(model: keras.Model, batch_size: int = 2000) -> Callable[..., np.ndar
 
 
 def train(
-    model: ResidentModel, rows: Callable[[int], tf.data.Dataset], steps: int, iterations: int, done: int, callbacks
+    model: ResidentModel,
+    rows: Callable[[int], tf.data.Dataset],
+    steps: int,
+    iterations: int,
+    done: int,
+    callbacks,
+    validation: tf.data.Dataset | None = None,
 ) -> None:
     """Fit until `iterations` are done, in Keras epochs of `steps`; the last one is shorter if it must be.
 
@@ -134,6 +149,7 @@ def train(
         iterations: iterations in all.
         done: iterations done before, as a restored optimizer counts them.
         callbacks: Keras callbacks. One that sets `model.stop_training` ends the fit.
+        validation: row numbers on which the losses are taken at the end of every epoch.
     """
     whole, rest = divmod(iterations, steps)
     for first, last, of in ((done // steps, whole, steps), (whole, whole + 1, rest)):
@@ -146,6 +162,7 @@ def train(
                 shuffle=False,  # the order is ours
                 verbose=0,
                 callbacks=callbacks,
+                validation_data=validation,
             )
 
 

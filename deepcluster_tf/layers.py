@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -57,3 +58,51 @@ class ClusteringLayer(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "n_clusters": self.n_clusters, "alpha": self.alpha}
+
+
+@keras.saving.register_keras_serializable("deepcluster_tf")
+class MixtureLayer(keras.layers.Layer):
+    """The posterior of a Gaussian mixture with full covariances, so that it travels with a network.
+
+    Args:
+        n_clusters: number of components.
+
+    Input: float (n, d), embeddings. Output: float (n, n_clusters), rows sum to 1. `take` copies a fitted
+    `sklearn.mixture.GaussianMixture`.
+    """
+
+    def __init__(self, n_clusters: int, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.n_clusters = n_clusters
+
+    def build(self, input_shape):
+        k, d = self.n_clusters, input_shape[-1]
+        self.log_weights = self.add_weight(name="log_weights", shape=(k,), initializer="zeros")
+        self.means = self.add_weight(name="means", shape=(k, d), initializer="zeros")
+        self.factors = self.add_weight(name="factors", shape=(k, d, d), initializer="zeros")
+
+    def take(self, mixture) -> None:
+        """Copy a fitted mixture whose covariance type is "full"; a ValueError if it is another."""
+        if mixture.covariance_type != "full":
+            raise ValueError(f"the mixture's covariances must be full; received {mixture.covariance_type!r}")
+        if not self.built:
+            self.build((None, mixture.means_.shape[1]))
+            self.built = True
+        self.log_weights.assign(np.log(mixture.weights_))
+        self.means.assign(mixture.means_)
+        self.factors.assign(mixture.precisions_cholesky_)
+
+    def call(self, embeddings):
+        # log N(z; mu, S) = log det P - |(z - mu) P|^2 / 2 + const, with P the Cholesky factor of the precision
+        centred = ops.expand_dims(embeddings, 0) - ops.expand_dims(self.means, 1)
+        distances = ops.sum(ops.square(ops.matmul(centred, self.factors)), axis=2)
+        determinants = ops.sum(ops.log(ops.diagonal(self.factors, axis1=1, axis2=2)), axis=1)
+        return ops.softmax(self.log_weights + determinants - 0.5 * ops.transpose(distances), axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.n_clusters)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("trainable")
+        return {**config, "n_clusters": self.n_clusters}

@@ -99,3 +99,126 @@ def convolutional_decoder(
     x = layers.Conv2DTranspose(filters[0], 5, 2, "same", activation="relu", name="deconv2")(x)
     images = layers.Conv2DTranspose(channels, 5, 2, "same", name="deconv1")(x)
     return keras.Model(embeddings, images, name="decoder")
+
+
+def dense_encoder(
+    image_shape: tuple[int, int, int],
+    embedding_dim: int = 10,
+    units: tuple[int, ...] = (2000, 1000, 500),
+    activation: str = "relu",
+    embedding_activation: str = "linear",
+) -> keras.Model:
+    """The encoder 784-2000-1000-500-10 of fully connected layers (document 002, section 4.2).
+
+    Args:
+        image_shape: (height, width, channels).
+        embedding_dim: units of the embedding.
+        units: of the hidden layers, from the image on.
+        activation: of the hidden layers, "relu" or "sigmoid".
+        embedding_activation: of the embedding.
+
+    Returns:
+        a model: float32 (n, height, width, channels) in [0, 1] -> float32 (n, embedding_dim).
+    """
+    images = keras.Input(image_shape, name="images")
+    x = layers.Flatten(name="flatten")(images)
+    for i, n in enumerate(units, 1):
+        x = layers.Dense(n, activation=activation, name=f"dense{i}")(x)
+    embeddings = layers.Dense(embedding_dim, activation=embedding_activation, name="embedding")(x)
+    return keras.Model(images, embeddings, name="encoder")
+
+
+def dense_decoder(
+    image_shape: tuple[int, int, int],
+    embedding_dim: int = 10,
+    units: tuple[int, ...] = (2000, 1000, 500),
+    activation: str = "relu",
+) -> keras.Model:
+    """The mirror of `dense_encoder`, with a sigmoid at its end (document 002, section 4.2).
+
+    Args:
+        image_shape: (height, width, channels).
+        embedding_dim: units of the embedding.
+        units: of the encoder's hidden layers.
+        activation: of the hidden layers.
+
+    Returns:
+        a model: float32 (n, embedding_dim) -> float32 (n, height, width, channels) in (0, 1).
+    """
+    height, width, channels = image_shape
+    x = embeddings = keras.Input((embedding_dim,), name="embeddings")
+    for i, n in enumerate(reversed(units), 1):
+        x = layers.Dense(n, activation=activation, name=f"dense{i}")(x)
+    x = layers.Dense(height * width * channels, activation="sigmoid", name="pixels")(x)
+    images = layers.Reshape(image_shape, name="reshape")(x)
+    return keras.Model(embeddings, images, name="decoder")
+
+
+def pooling_encoder(
+    image_shape: tuple[int, int, int],
+    embedding_dim: int = 10,
+    filters: tuple[int, int] = (32, 64),
+    activation: str = "relu",
+    dropout: float = 0.25,
+) -> keras.Model:
+    """Convolutions with pooling and dropout, as document 002's abstract and conclusion describe, without sizes.
+
+    Args:
+        image_shape: (height, width, channels), both sides multiples of 4.
+        embedding_dim: units of the embedding, which is linear.
+        filters: of the two 3x3 convolutions, each followed by 2x2 max pooling.
+        activation: of the convolutions.
+        dropout: share of the features dropped before the embedding.
+
+    Returns:
+        a model: float32 (n, height, width, channels) in [0, 1] -> float32 (n, embedding_dim).
+
+    Raises:
+        ValueError: a side is no multiple of 4.
+    """
+    _require_quarters(image_shape)
+    x = images = keras.Input(image_shape, name="images")
+    for i, n in enumerate(filters, 1):
+        x = layers.Conv2D(n, 3, padding="same", activation=activation, name=f"conv{i}")(x)
+        x = layers.MaxPooling2D(name=f"pool{i}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
+
+
+def pooling_decoder(
+    image_shape: tuple[int, int, int],
+    embedding_dim: int = 10,
+    filters: tuple[int, int] = (32, 64),
+    activation: str = "relu",
+) -> keras.Model:
+    """The mirror of `pooling_encoder`: upsampling for pooling, and a sigmoid at its end.
+
+    Args:
+        image_shape: (height, width, channels), both sides multiples of 4.
+        embedding_dim: units of the embedding.
+        filters: of the encoder's convolutions.
+        activation: of the convolutions.
+
+    Returns:
+        a model: float32 (n, embedding_dim) -> float32 (n, height, width, channels) in (0, 1).
+
+    Raises:
+        ValueError: a side is no multiple of 4.
+    """
+    _require_quarters(image_shape)
+    height, width, channels = image_shape
+    small = (height // 4, width // 4, filters[1])
+    embeddings = keras.Input((embedding_dim,), name="embeddings")
+    x = layers.Dense(small[0] * small[1] * small[2], activation=activation, name="dense")(embeddings)
+    x = layers.Reshape(small, name="reshape")(x)
+    for i, n in enumerate(reversed(filters), 1):
+        x = layers.Conv2D(n, 3, padding="same", activation=activation, name=f"conv{i}")(x)
+        x = layers.UpSampling2D(name=f"up{i}")(x)
+    images = layers.Conv2D(channels, 3, padding="same", activation="sigmoid", name="pixels")(x)
+    return keras.Model(embeddings, images, name="decoder")
+
+
+def _require_quarters(image_shape) -> None:
+    if image_shape[0] % 4 or image_shape[1] % 4:
+        raise ValueError(f"height and width must be multiples of 4; received {image_shape[0]}x{image_shape[1]}")

@@ -43,6 +43,20 @@ class Method:
         if not hasattr(self, "encoder_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit or load first")
 
+    def transform(self, images: np.ndarray) -> np.ndarray:
+        """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
+        self._require_fitted()
+        return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
+
+    def _encoder_functions(self) -> dict:
+        """What every SavedModel of an autoencoder offers: `embed` and `reconstruct`, functions of images in 0..1."""
+        return {
+            "embed": lambda images: {"embeddings": self.encoder_(images, training=False)},
+            "reconstruct": lambda images: {
+                "reconstructions": self.decoder_(self.encoder_(images, training=False), training=False)
+            },
+        }
+
     @staticmethod
     def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
         """Refuse what is not a batch of images.
@@ -102,7 +116,15 @@ class Method:
 
     @staticmethod
     def _train(
-        model, rows, steps: int, iterations: int, directory: Path | None, phase: str, progress: bool, *callbacks
+        model,
+        rows,
+        steps: int,
+        iterations: int,
+        directory: Path | None,
+        phase: str,
+        progress: bool,
+        *callbacks,
+        validation=None,
     ) -> list[dict]:
         """Fit a compiled resident model, from its checkpoint if there is one; returns the rows of its history.
 
@@ -122,5 +144,5 @@ class Method:
                 callback.set_model(model)
                 callback.begin(done, history)
             everything = [checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
-            fitting.train(model, rows, steps, iterations, done, everything)
+            fitting.train(model, rows, steps, iterations, done, everything, validation)
         return history.rows

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from deepcluster_tf import checkpoints, export, fitting, losses, networks
@@ -282,22 +283,37 @@ class DCEC(Method):
         return keras.Model(self.encoder_.input, [self.clustering_(embeddings), self.decoder_(embeddings)])
 
     def export(self, path: Path | str) -> None:
-        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`."""
-        export.clustering_model(path, self.encoder_, self.decoder_, self.clustering_, self.classes_)
+        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
+
+        Its functions of images: `serving_default` gives "cluster" int64 (n,), "class" int64 (n,), -1 where unknown, and
+        "assignments" float32 (n, n_clusters); `assign` gives "assignments", `embed` "embeddings", `reconstruct`
+        "reconstructions".
+        """
+        self._require_fitted()
+        classes = tf.constant(self.classes_, tf.int64)
+
+        def serve(images):
+            assignments = self.clustering_(self.encoder_(images, training=False))
+            cluster = tf.argmax(assignments, axis=1)
+            return {"cluster": cluster, "class": tf.gather(classes, cluster), "assignments": assignments}
+
+        functions = {
+            "serving_default": serve,
+            "assign": lambda images: {"assignments": serve(images)["assignments"]},
+            **self._encoder_functions(),
+        }
+        parts = [self.encoder_, self.decoder_, self.clustering_]
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts)
 
     @property
     def cluster_centers_(self) -> np.ndarray:
         """float32 (n_clusters, embedding_dim)."""
         return ops.convert_to_numpy(self.clustering_.cluster_centers)
 
-    def transform(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
-        self._require_fitted()
-        return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
-
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Soft assignments q, float32 (n, n_clusters), of images (n, height, width, channels)."""
-        return ops.convert_to_numpy(self.clustering_(self.transform(images)))
+        embeddings = self.transform(images)
+        return ops.convert_to_numpy(self.clustering_(embeddings))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Cluster ids, int64 (n,), of images (n, height, width, channels)."""

@@ -1,0 +1,142 @@
+"""The autoencoder of document 002 on the digits: sizes, early stopping, both clusterings, resuming, export."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepcluster_tf import checkpoints, clustering, metrics, networks
+from deepcluster_tf.layers import MixtureLayer
+from deepcluster_tf.methods.autoencoder import Autoencoder
+
+SMALL = {"batch_size": 64, "max_epochs": 6, "n_init": 2}
+
+
+@pytest.fixture(scope="module", params=["dense", "pooling"])
+def fitted(request, digits):
+    return Autoencoder(**SMALL, architecture=request.param).fit(digits.images, progress=False)
+
+
+def test_the_documents_number_of_parameters():
+    encoder, decoder = networks.dense_encoder((28, 28, 1)), networks.dense_decoder((28, 28, 1))
+    counts = [layer.count_params() for layer in [*encoder.layers, *decoder.layers] if layer.count_params()]
+    assert counts == [1570000, 2001000, 500500, 5010, 5500, 501000, 2002000, 1568784]  # the document's table
+    assert sum(counts) == 8153794
+    assert decoder.get_layer("pixels").activation.__name__ == "sigmoid"
+    assert {encoder.get_layer(f"dense{i}").activation.__name__ for i in (1, 2, 3)} == {"relu"}
+
+
+def test_pooling_shapes_and_refusal():
+    encoder, decoder = networks.pooling_encoder((28, 28, 3)), networks.pooling_decoder((28, 28, 3))
+    assert encoder.get_layer("pool2").output.shape == (None, 7, 7, 64)
+    assert decoder.output_shape == (None, 28, 28, 3)
+    with pytest.raises(ValueError, match="multiples of 4; received 30x28"):
+        networks.pooling_encoder((30, 28, 1))
+
+
+def test_fit_gives_what_it_promises(fitted, digits):
+    n = len(digits.images)
+    assert fitted.labels_.shape == (n,) and fitted.labels_.dtype == np.int64
+    np.testing.assert_array_equal(fitted.predict(digits.images), fitted.labels_)
+    for by in ("mixture", "kmeans"):
+        np.testing.assert_allclose(fitted.predict_proba(digits.images[:9], by).sum(axis=1), 1, rtol=1e-5)
+    assert len(fitted.history_) == 6 and not fitted.converged_
+    assert min(row["val_loss"] for row in fitted.history_) < fitted.history_[0]["val_loss"]
+
+
+def test_layers_assign_as_scikit_learn_does(fitted, digits):
+    z = fitted.transform(digits.images)
+    assert np.mean(fitted.predict(digits.images, "kmeans") == fitted.kmeans_.predict(z)) > 0.999
+    np.testing.assert_allclose(fitted.predict_proba(digits.images), fitted.mixture_.predict_proba(z), atol=0.01)
+
+
+def test_mixture_layer_by_hand_and_far_away():
+    """Two components in one dimension: N(0, 1) and N(4, 4), weights 1/4 and 3/4."""
+    mixture = clustering.GaussianMixture(2)
+    mixture.weights_ = np.array([0.25, 0.75])
+    mixture.means_ = np.array([[0.0], [4.0]])
+    mixture.precisions_cholesky_ = np.array([[[1.0]], [[0.5]]])
+    layer = MixtureLayer(2)
+    layer.take(mixture)
+    # at z = 1: 0.25 exp(-1/2) / 1 = 0.151633 and 0.75 exp(-9/8) / 2 = 0.121745 -> 0.151633 / 0.273378 = 0.554665
+    np.testing.assert_allclose(layer(np.array([[1.0]], "float32")), [[0.554665, 0.445335]], rtol=1e-4)
+    far = np.array(layer(np.array([[1e4]], "float32")))  # both densities underflow; the wider one is the larger
+    np.testing.assert_allclose(far, [[0, 1]], atol=1e-6)
+    with pytest.raises(ValueError, match="must be full; received 'diag'"):
+        layer.take(clustering.GaussianMixture(2, covariance_type="diag"))
+
+
+def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):
+    losses = iter([0.5, 0.4, 0.45, 0.41, 0.3, 0.35, 0.36, 0.2])
+    kept = []
+
+    class Scripted(checkpoints.EarlyStopping):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = next(losses)
+            kept.append(self.model.get_weights())
+            super().on_epoch_end(epoch, logs)
+
+    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    method = Autoencoder(**{**SMALL, "max_epochs": 50}, patience=2).fit(digits.images, progress=False)
+    assert [row["val_loss"] for row in method.history_] == [0.5, 0.4, 0.45, 0.41]  # two without a lower one than 0.4
+    assert method.converged_ and method.n_iter_ == 4 * 26
+    for ours, best in zip(method.encoder_.get_weights(), kept[1]):
+        np.testing.assert_array_equal(ours, best)
+
+
+@pytest.mark.parametrize("architecture", ["dense", "pooling"])
+def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypatch, architecture):
+    """Stopped by an error in the fourth epoch, after a checkpoint of the second or third."""
+    settings = {**SMALL, "architecture": architecture}
+    whole = Autoencoder(**settings).fit(digits.images, progress=False)
+    monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
+    original = checkpoints.History.on_epoch_end
+
+    def dies(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        original(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        Autoencoder(**settings).fit(digits.images, directory=tmp_path, progress=False)
+    for _ in range(2):  # the second time there is nothing left to train
+        resumed = Autoencoder(**settings).fit(digits.images, directory=tmp_path, progress=False)
+        for ours, theirs in zip(resumed.history_, whole.history_):
+            assert {k: v for k, v in ours.items() if "seconds" not in k} == {
+                k: v for k, v in theirs.items() if "seconds" not in k
+            }
+        np.testing.assert_array_equal(resumed.transform(digits.images), whole.transform(digits.images))
+
+
+def test_clusters_are_found(fitted, digits):
+    assert metrics.purity(digits.labels, fitted.labels_) > 0.5
+
+
+def test_save_load_and_export(fitted, digits, tmp_path):
+    fitted.save(tmp_path / "model.weights.h5")
+    loaded = Autoencoder(**fitted.get_params()).load(tmp_path / "model.weights.h5", (8, 8, 1))
+    np.testing.assert_array_equal(loaded.predict_proba(digits.images[:50]), fitted.predict_proba(digits.images[:50]))
+    loaded.export(tmp_path / "saved")
+    served = tf.saved_model.load(str(tmp_path / "saved"))
+    found = served.signatures["serving_default_uint8"](images=tf.constant(digits.images[:50]))
+    np.testing.assert_array_equal(found["cluster"], fitted.labels_[:50])
+    np.testing.assert_array_equal(
+        served.kmeans(digits.images[:50])["cluster"], fitted.predict(digits.images[:50], "kmeans")
+    )
+    reconstructed = served.reconstruct(digits.images[:5])["reconstructions"]
+    assert reconstructed.shape == (5, 8, 8, 1) and np.min(reconstructed) >= 0 and np.max(reconstructed) <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "transformer"}, "architecture must be dense or pooling; received 'transformer'"),
+        ({"activation": "tanh"}, "activation must be relu or sigmoid"),
+        ({"assign_by": "chance"}, "assign_by must be mixture or kmeans"),
+        ({"validation_share": 0}, "validation_share must be a number from 0.01 to 0.9"),
+        ({"patience": 0}, "patience must be a whole number of 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(digits, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Autoencoder(**settings).fit(digits.images, progress=False)

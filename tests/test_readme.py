@@ -1,0 +1,56 @@
+"""The README keeps its word: its Python runs, its tables are those of the results, its commands exist."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepcluster_tf import tables
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_tables_and_deviations_are_up_to_date(tmp_path):
+    """What `make tables` would write is what is there."""
+    shutil.copy(REPOSITORY / "README.md", tmp_path)
+    assert tables.write_readme(tmp_path / "README.md", REPOSITORY / "results").read_text() == README
+    from deepcluster_tf import experiments
+
+    for experiment in experiments.EXPERIMENTS.values():
+        if experiment.reference:
+            written = (REPOSITORY / "results" / "tables" / f"{experiment.name}.md").read_text()
+            assert written == tables.supervision_markdown(experiment, REPOSITORY / "results")
+
+
+def test_saved_model_example_runs(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    if not Path("results/models/fashion-dcec-sup-0.01-seed-0").exists():
+        pytest.skip("the SavedModel is not part of the repository yet")
+    names = {}
+    exec(BLOCKS[0], names)
+    assert names["found"]["cluster"].shape == (3,) and names["embeddings"].shape == (3, 10)
+
+
+def test_method_example_runs(digits, some_labels, monkeypatch, tmp_path):
+    from conftest import SMALL
+
+    monkeypatch.chdir(tmp_path)
+    code = BLOCKS[1].replace("DCEC(n_clusters=10)", "DCEC(n_clusters=10, **SMALL)")
+    assert code != BLOCKS[1]
+    names = {"images": digits.images, "labels": some_labels, "SMALL": {**SMALL, "pretraining_epochs": 1}}
+    exec(code, names)
+    assert (tmp_path / "my-model" / "saved_model.pb").exists()
+    assert np.isfinite(names["dcec"].cluster_centers_).all()
+
+
+def test_every_make_command_exists():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    targets = [
+        word for name in ("TARGETS", "DCEC") for word in re.search(rf"^{name}\s*:= (.*)$", makefile, re.M)[1].split()
+    ]
+    used = set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.M))
+    assert used <= set(targets) and {"fashion-dcec", "test", "tables"} <= used
