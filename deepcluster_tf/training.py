@@ -111,11 +111,10 @@ def run(
     if is_finished(directory) and not force:
         return recorded(directory, known)
     results.require_writable(directory)
-    with results.locked(directory), results.locked(pretrained):
-        if is_finished(directory):
+    with results.locked(directory):
+        again = is_finished(directory)
+        if again:
             unfinish(directory)
-            if scratch:
-                shutil.rmtree(pretrained)
         what = {
             "experiment": experiment.name,
             "document": experiment.document,
@@ -127,8 +126,11 @@ def run(
         }
         fitting.seed_everything(seed)
         spread = fitting.strategy(strategy)
-        start = autoencoder(method, dataset.images, pretrained, progress, spread)
-        start["scratch"] = scratch
+        with results.locked(pretrained):
+            if again and scratch:
+                (pretrained / "record.json").unlink(missing_ok=True)
+                shutil.rmtree(pretrained / "work", ignore_errors=True)
+            start = {**autoencoder(method, dataset.images, pretrained, progress, spread), "scratch": scratch}
         score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if (dataset.labels >= 0).all() else None
         work = directory / "work"
         method.fit(dataset.images, labels, directory=work, score=score, progress=progress, strategy=spread)
