@@ -7,15 +7,23 @@ PY     := $(VENV)/bin/python -m
 
 # ---- the variables that each target takes
 DCEC                    := fashion-dcec mnist-dcec digits-dcec dcec
+AE                      := fashion-ae mnist-ae digits-ae
+RAW                     := fashion-raw mnist-raw digits-raw
 COMMON                  := SUP SEED LAMBDA QUICK FORCE PRETRAIN STRATEGY
 VARIABLES_fashion-dcec  := $(COMMON) DATA_DIR
 VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
 VARIABLES_digits-dcec   := $(COMMON)
 VARIABLES_dcec          := $(COMMON) IMAGES CLUSTERS SIZE
+VARIABLES_digits-ae     := ARCHITECTURE ACTIVATION SEED QUICK FORCE STRATEGY
+VARIABLES_fashion-ae    := $(VARIABLES_digits-ae) DATA_DIR
+VARIABLES_mnist-ae      := $(VARIABLES_digits-ae) DATA_DIR
+VARIABLES_digits-raw    := SEED QUICK FORCE
+VARIABLES_fashion-raw   := $(VARIABLES_digits-raw) DATA_DIR
+VARIABLES_mnist-raw     := $(VARIABLES_digits-raw) DATA_DIR
 VARIABLES_export        := RUN TO
 VARIABLES_data          := DATA_DIR
 
-TARGETS                 := $(DCEC) data tables figures export bench test test-slow lint clean help
+TARGETS                 := $(DCEC) $(AE) $(RAW) data tables figures export bench test test-slow lint clean help
 
 # A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
@@ -47,13 +55,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
-.PHONY: help $(DCEC) data tables figures export bench test test-slow lint clean
+.PHONY: help $(DCEC) $(AE) $(RAW) data tables figures export bench test test-slow lint clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC)/NAME-dcec/'
-	@echo "experiments: $(DCEC)"
-	@echo "variables of an experiment:"
+	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC) */NAME-dcec /; s/[$$](AE) [$$](RAW)/NAME-ae/'
+	@echo "experiments: $(DCEC) $(AE) $(RAW)"
+	@echo "variables of an experiment, where it has them:"
 	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
 	@echo "  LAMBDA=1         weight of the clustering loss               (default 1)"
 	@echo "  SEED=0           of everything random                        (default 0)"
@@ -63,10 +71,14 @@ help: ## this list
 	@echo "  STRATEGY=mirrored  all GPUs of the machine"
 	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
+	@echo "  ARCHITECTURE=dense  or pooling; ACTIVATION=relu or sigmoid   (NAME-ae)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
 	@$(PY) runners.dcec $@ $(call flags,$@)
+
+$(AE) $(RAW): $(VENV)/.installed ## cluster the encodings of an autoencoder, or raw pixels, by k-means and a mixture
+	@$(PY) runners.encodings $@ $(call flags,$@)
 
 data: $(VENV)/.installed ## fetch and verify the data sets
 	@$(PY) runners.data $(call flags,$@)

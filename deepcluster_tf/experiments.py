@@ -40,6 +40,8 @@ class Experiment:
 
 
 _DCEC = {"method": "dcec:DCEC", "document": "004"}
+_AE = {"method": "autoencoder:Autoencoder", "document": "002", "quick": {"max_epochs": 2, "n_init": 1}}
+_RAW = {"method": "raw:Raw", "document": "002", "quick": {"n_init": 1}}
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
 
@@ -50,6 +52,12 @@ EXPERIMENTS = {
         Experiment("mnist-dcec", "mnist", quick=_LARGE, **_DCEC),
         Experiment("digits-dcec", "digits", quick=_SMALL, **_DCEC),
         Experiment("dcec", "", quick=_LARGE, **_DCEC),
+        Experiment("fashion-ae", "fashion", **_AE),
+        Experiment("mnist-ae", "mnist", **_AE),
+        Experiment("digits-ae", "digits", **_AE),
+        Experiment("fashion-raw", "fashion", **_RAW),
+        Experiment("mnist-raw", "mnist", **_RAW),
+        Experiment("digits-raw", "digits", **_RAW),
     )
 }
 

@@ -24,18 +24,19 @@ def run() -> None:
 
     start_tensorflow()
     from deepcluster_tf import experiments, results, tables, training
+    from deepcluster_tf.protocols.semi_supervised import SemiSupervised
 
     results.reference()  # refuses a damaged file before anything is trained
     experiment = experiments.get(arguments.experiment)
     settings = {"lam": arguments.lam, "n_clusters": arguments.clusters}
+    supervision = (0 if arguments.images else 0.01) if arguments.sup is None else arguments.sup
     result = training.run(
         experiment,
-        supervision=(0 if arguments.images else 0.01) if arguments.sup is None else arguments.sup,
+        SemiSupervised(supervision, arguments.pretrain == "scratch"),
         seed=arguments.seed,
         settings={name: value for name, value in settings.items() if value is not None},
         quick=arguments.quick == "1",
         force=arguments.force == "1",
-        scratch=arguments.pretrain == "scratch",
         data_dir=arguments.data_dir,
         images=arguments.images,
         size=arguments.size,

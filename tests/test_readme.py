@@ -50,7 +50,9 @@ def test_method_example_runs(digits, some_labels, monkeypatch, tmp_path):
 def test_every_make_command_exists():
     makefile = (REPOSITORY / "Makefile").read_text()
     targets = [
-        word for name in ("TARGETS", "DCEC") for word in re.search(rf"^{name}\s*:= (.*)$", makefile, re.M)[1].split()
+        word
+        for name in ("TARGETS", "DCEC", "AE", "RAW")
+        for word in re.search(rf"^{name}\s*:= (.*)$", makefile, re.M)[1].split()
     ]
     used = set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.M))
     assert used <= set(targets) and {"fashion-dcec", "test", "tables"} <= used

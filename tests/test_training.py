@@ -13,6 +13,7 @@ from conftest import SMALL
 
 from deepcluster_tf import experiments, metrics, results, tables, training
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.protocols.semi_supervised import SemiSupervised, supervised_labels
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = Experiment("digits-dcec", "digits", "dcec:DCEC", "004", settings=SMALL)
@@ -31,24 +32,26 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "ROOT", root)
-        training.run(TINY, supervision=0.05, progress=False)
+        training.run(TINY, SemiSupervised(0.05), progress=False)
     return root
 
 
 @pytest.fixture()
 def run_again(here, finished):
     shutil.copytree(finished, here / "results")
-    return lambda **how: training.run(TINY, **{"supervision": 0.05, "progress": False, **how})
+    return lambda supervision=0.05, scratch=False, **how: training.run(
+        TINY, SemiSupervised(supervision, scratch), progress=False, **how
+    )
 
 
 def test_supervised_labels():
     labels = np.arange(1000) % 10
-    known = training.supervised_labels(labels, 0.05, seed=0)
+    known = supervised_labels(labels, 0.05, seed=0)
     assert (known >= 0).sum() == 50
     np.testing.assert_array_equal(known[known >= 0], labels[known >= 0])
-    np.testing.assert_array_equal(known, training.supervised_labels(labels, 0.05, seed=0))
-    assert (known != training.supervised_labels(labels, 0.05, seed=1)).any()
-    assert (training.supervised_labels(labels, 0, seed=0) == -1).all()
+    np.testing.assert_array_equal(known, supervised_labels(labels, 0.05, seed=0))
+    assert (known != supervised_labels(labels, 0.05, seed=1)).any()
+    assert (supervised_labels(labels, 0, seed=0) == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_supervised_labels():
 )
 def test_supervision_out_of_range_is_refused(labels, fraction, message):
     with pytest.raises(ValueError, match=message):
-        training.supervised_labels(labels, fraction, seed=0)
+        supervised_labels(labels, fraction, seed=0)
 
 
 def test_record(run_again, here):
@@ -86,7 +89,7 @@ def test_recorded_metrics_are_those_of_the_model(run_again, digits):
     result = run_again()
     method = TINY.method_class()(**SMALL)
     clusters = method.load(result["directory"] / "model.weights.h5", (8, 8, 1)).predict(digits.images)
-    known = training.supervised_labels(digits.labels, 0.05, 0) >= 0
+    known = supervised_labels(digits.labels, 0.05, 0) >= 0
     for suffix, rows in (("", slice(None)), ("_unsupervised", ~known)):
         for name, value in metrics.scores(digits.labels[rows], clusters[rows]).items():
             assert result["metrics"][name + suffix]["value"] == value
@@ -157,7 +160,7 @@ def test_full_disk_while_recording_keeps_what_was_recorded(run_again, monkeypatc
 def test_results_that_cannot_be_written_are_refused_before_training(here, monkeypatch):
     (here / "results").write_text("a file, not a folder")
     with pytest.raises(OSError, match="cannot be written .*nothing has been trained"):
-        training.run(TINY, progress=False)
+        training.run(TINY, SemiSupervised(), progress=False)
 
 
 def test_folder_of_images_from_record_to_export(here):
@@ -170,13 +173,13 @@ def test_folder_of_images_from_record_to_export(here):
             pixels = np.clip(rng.normal(shade, 20, (12, 12, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(here / "mine" / name / f"{i}.png")
     own = Experiment("dcec", "", "dcec:DCEC", "004", settings={**SMALL, "n_clusters": 2})
-    result = training.run(own, images=str(here / "mine"), size=16, progress=False)
+    result = training.run(own, SemiSupervised(), images=str(here / "mine"), size=16, progress=False)
     assert result["metrics"]["acc"]["n"] == 40
     assert result["directory"].parent.name.startswith("mine-") and "-sup-0-" in result["directory"].parent.name
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
-        training.run(own, progress=False)
+        training.run(own, SemiSupervised(), progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):
-        training.run(TINY, images=str(here / "mine"), progress=False)
+        training.run(TINY, SemiSupervised(), images=str(here / "mine"), progress=False)
 
 
 def test_record_of_other_settings_is_not_passed_off(run_again):

@@ -17,14 +17,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
-from deepcluster_tf import checkpoints, clustering, export, fitting, networks
-from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
-from deepcluster_tf.methods.base import Method
+from deepcluster_tf import checkpoints, fitting, networks
+from deepcluster_tf.methods.base import EncodingMethod
 
 
-class Autoencoder(Method):
+class Autoencoder(EncodingMethod):
     """An autoencoder whose encodings are clustered.
 
     Args:
@@ -79,13 +77,9 @@ class Autoencoder(Method):
         inf = np.inf
         self._require(n_clusters=(2, inf), embedding_dim=(1, inf), batch_size=(1, inf), patience=(1, inf))
         self._require(max_epochs=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1), validation_share=(0.01, 0.9))
-        for name, allowed in (
-            ("architecture", ("dense", "pooling")),
-            ("activation", ("relu", "sigmoid")),
-            ("assign_by", ("mixture", "kmeans")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be {' or '.join(allowed)}; received {getattr(self, name)!r}")
+        self._require_one_of("architecture", "dense", "pooling")
+        self._require_one_of("activation", "relu", "sigmoid")
+        self._require_one_of("assign_by", "mixture", "kmeans")
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -109,6 +103,7 @@ class Autoencoder(Method):
         how = {"embedding_dim": self.embedding_dim, "activation": self.activation}
         self.encoder_, self.decoder_ = (builder(image_shape, **how) for builder in build)
         self._embed = fitting.batched(self.encoder_)
+        self._build_assigners()
 
     def fit(
         self,
@@ -158,77 +153,5 @@ class Autoencoder(Method):
         )  # fmt: skip
         self.n_iter_ = self.history_[-1]["iteration"] if self.history_ else 0
         self.converged_ = bool(model.stop_training)
-        embeddings = self.transform(images)
-        self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed)
-        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
-        self._build_assigners()
-        self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
-        self.assigners_["mixture"].take(self.mixture_)
-        self.labels_ = self.predict(images)
+        self._cluster(images)
         return self
-
-    def _build_assigners(self) -> None:
-        """The clusterings as layers, so that they are saved and exported with the encoder."""
-        self.assigners_ = {
-            "kmeans": ClusteringLayer(self.n_clusters, name="kmeans"),  # its largest assignment is the nearest centre
-            "mixture": MixtureLayer(self.n_clusters, name="mixture"),
-        }
-        for layer in self.assigners_.values():
-            layer(keras.Input((self.embedding_dim,)))
-
-    def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
-        """Soft assignments of images: the mixture's posterior, or Student's t around the centres of k-means.
-
-        Args:
-            images: (n, height, width, channels).
-            by: "mixture" or "kmeans"; None: `assign_by`.
-
-        Returns:
-            float32 (n, n_clusters); rows sum to 1.
-        """
-        embeddings = self.transform(images)
-        return ops.convert_to_numpy(self.assigners_[by or self.assign_by](embeddings))
-
-    def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
-        """Cluster ids, int64 (n,); arguments as `predict_proba`."""
-        return self.predict_proba(images, by).argmax(axis=1)
-
-    def save(self, path: Path | str) -> None:
-        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
-        checkpoints.save_weights(self._whole(), path)
-
-    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> Autoencoder:
-        """Take a fitted model from `save`; `kmeans_` and `mixture_` are not part of it, their layers are.
-
-        Args:
-            path: the `.weights.h5` file.
-            image_shape: (height, width, channels).
-        """
-        self._build(image_shape)
-        self._build_assigners()
-        self._whole().load_weights(path)
-        return self
-
-    def _whole(self) -> keras.Model:
-        z = self.encoder_.output
-        return keras.Model(self.encoder_.input, [self.decoder_(z), *(layer(z) for layer in self.assigners_.values())])
-
-    def export(self, path: Path | str) -> None:
-        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
-
-        Its functions of images: `serving_default` (by `assign_by`), `mixture` and `kmeans` give "cluster" int64 (n,)
-        and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions".
-        """
-        self._require_fitted()
-
-        def assign(layer):
-            def function(images):
-                assignments = layer(self.encoder_(images, training=False))
-                return {"cluster": ops.argmax(assignments, axis=1), "assignments": assignments}
-
-            return function
-
-        functions = {name: assign(layer) for name, layer in self.assigners_.items()}
-        functions |= {"serving_default": assign(self.assigners_[self.assign_by]), **self._encoder_functions()}
-        parts = [self.encoder_, self.decoder_, *self.assigners_.values()]
-        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts)

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import checkpoints, fitting
+from deepcluster_tf import checkpoints, clustering, export, fitting
+from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
 
 
 class Method:
     """Base of the methods. A subclass's constructor takes keyword-only settings and stores them under their names."""
+
+    keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
 
     @classmethod
     def defaults(cls) -> dict:
@@ -56,6 +60,11 @@ class Method:
                 "reconstructions": self.decoder_(self.encoder_(images, training=False), training=False)
             },
         }
+
+    def _require_one_of(self, name: str, *allowed: str) -> None:
+        """Refuse a setting that is none of these."""
+        if getattr(self, name) not in allowed:
+            raise ValueError(f"{name} must be {' or '.join(allowed)}; received {getattr(self, name)!r}")
 
     @staticmethod
     def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -146,3 +155,91 @@ class Method:
             everything = [checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
             fitting.train(model, rows, steps, iterations, done, everything, validation)
         return history.rows
+
+
+class EncodingMethod(Method):
+    """Base of the methods that learn an encoding and then cluster it by k-means and by a Gaussian mixture.
+
+    A subclass has the settings `n_clusters`, `n_init`, `seed` and `assign_by`, and builds `encoder_` and `decoder_` in
+    `_build(image_shape)`, which calls `_build_assigners`.
+    """
+
+    def _cluster(self, images: np.ndarray) -> None:
+        """Fit k-means and the mixture to the encodings of the images, and set `labels_`."""
+        embeddings = self.transform(images)
+        self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed)
+        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
+        self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
+        self.assigners_["mixture"].take(self.mixture_)
+        self.labels_ = self.predict(images)
+
+    def _build_assigners(self) -> None:
+        """The clusterings as layers, so that they are saved and exported with the encoder."""
+        self.assigners_ = {
+            "kmeans": ClusteringLayer(self.n_clusters, name="kmeans"),  # its largest assignment is the nearest centre
+            "mixture": self._mixture_layer(),
+        }
+        for layer in self.assigners_.values():
+            layer(self.encoder_.output)
+
+    def _mixture_layer(self):
+        return MixtureLayer(self.n_clusters, name="mixture")
+
+    def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
+        """Soft assignments of images: the mixture's posterior, or Student's t around the centres of k-means.
+
+        Args:
+            images: (n, height, width, channels).
+            by: "mixture" or "kmeans"; None: `assign_by`.
+
+        Returns:
+            float32 (n, n_clusters); rows sum to 1.
+        """
+        self._require_fitted()
+        images = self.checked_images(images, self.encoder_.input_shape[1:])
+        layer = self.assigners_[by or self.assign_by]
+        return fitting.batched(keras.Model(self.encoder_.input, layer(self.encoder_.output)))(images)
+
+    def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
+        """Cluster ids, int64 (n,); arguments as `predict_proba`."""
+        return self.predict_proba(images, by).argmax(axis=1)
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        checkpoints.save_weights(self._whole(), path)
+
+    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> EncodingMethod:
+        """Take a fitted model from `save`; `kmeans_` and `mixture_` are not part of it, their layers are.
+
+        Args:
+            path: the `.weights.h5` file.
+            image_shape: (height, width, channels).
+        """
+        self._build(image_shape)
+        self._whole().load_weights(path)
+        return self
+
+    def _whole(self) -> keras.Model:
+        z = self.encoder_.output
+        return keras.Model(self.encoder_.input, [self.decoder_(z), *(layer(z) for layer in self.assigners_.values())])
+
+    def export(self, path: Path | str) -> None:
+        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
+
+        Its functions of images: `serving_default` (by `assign_by`), `mixture` and `kmeans` give "cluster" int64 (n,)
+        and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions".
+        """
+        self._require_fitted()
+
+        def assign(layer):
+            def function(images):
+                assignments = layer(self.encoder_(images, training=False))
+                cluster = ops.cast(ops.argmax(assignments, axis=1), "int64")
+                return {"cluster": cluster, "assignments": assignments}
+
+            return function
+
+        functions = {name: assign(layer) for name, layer in self.assigners_.items()}
+        functions |= {"serving_default": assign(self.assigners_[self.assign_by]), **self._encoder_functions()}
+        parts = [self.encoder_, self.decoder_, *self.assigners_.values()]
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts)

@@ -1,0 +1,62 @@
+"""Document 002's runs on the digits: raw pixels and encodings, training and test images, purity and one-to-one ACC."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepcluster_tf import metrics, results, tables, training
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.methods.raw import Raw
+from deepcluster_tf.protocols.encodings import Encodings
+
+SETTINGS = {"autoencoder:Autoencoder": {"max_epochs": 3, "n_init": 1, "batch_size": 64}, "raw:Raw": {"n_init": 1}}
+
+
+@pytest.fixture(params=SETTINGS)
+def result(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    experiment = Experiment("digits-x", "digits", request.param, "002", settings=SETTINGS[request.param])
+    return {**training.run(experiment, Encodings(), progress=False), "of": experiment}
+
+
+def test_every_score_is_recorded_and_is_that_of_the_model(result, digits):
+    assert set(result["metrics"]) == {
+        f"{name}_{by}_{where}"
+        for name in ("acc", "nmi", "ari", "purity")
+        for by in ("kmeans", "mixture")
+        for where in ("training", "test")
+    }
+    method = result["of"].method_class()(**result["settings"])
+    method.load(result["directory"] / "model.weights.h5", (8, 8, 1))
+    for by in ("kmeans", "mixture"):
+        clusters = method.predict(digits.images[1500:], by)
+        assert result["metrics"][f"purity_{by}_test"]["value"] == metrics.purity(digits.labels[1500:], clusters)
+        assert np.sum(result["confusion"][f"{by}_training"]) == 1500
+    assert result["metrics"]["purity_kmeans_test"] == {
+        **result["metrics"]["purity_kmeans_test"],
+        "protocol": "the 297 test images, majority class",
+        "n": 297,
+    }
+    assert "purity_mixture_training" in tables.summary(result, result["of"])
+
+
+def test_finished_run_is_shown_and_exported(result, tmp_path, digits):
+    again = training.run(result["of"], Encodings(), progress=False)
+    assert not again["fresh"] and again["metrics"] == result["metrics"]
+    saved = json.loads((result["directory"] / "result.json").read_text())
+    assert saved["experiment"] == "digits-x" and saved["budget"] == "paper"
+
+
+def test_raw_is_scikit_learn_on_pixels(digits, tmp_path):
+    method = Raw(n_init=1).fit(digits.images)
+    pixels = digits.images.reshape(len(digits.images), -1) / np.float32(255)
+    assert np.mean(method.predict(digits.images, "kmeans") == method.kmeans_.predict(pixels)) > 0.999
+    posterior = method.mixture_.predict_proba(method.pca_.transform(pixels))
+    assert np.mean(method.predict(digits.images, "mixture") == posterior.argmax(axis=1)) > 0.999
+    method.export(tmp_path / "saved")
+    served = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_array_equal(served(digits.images[:40])["cluster"], method.labels_[:40])
+    with pytest.raises(ValueError, match="n_components must be a whole number from 1 to 64; received 65"):
+        Raw(n_components=65).fit(digits.images)
