@@ -214,6 +214,27 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy() if name == "mirrored" else None
 
 
+def replicas(strategy: tf.distribute.Strategy | None, n: int, batch_size: int) -> int:
+    """How many devices share a batch.
+
+    Args:
+        strategy: or None for one device.
+        n: number of images.
+        batch_size: images a step.
+
+    Raises:
+        ValueError: the last batch of a round is too small to give every device an image.
+    """
+    count = strategy.num_replicas_in_sync if strategy else 1
+    smallest = n % batch_size or min(n, batch_size)
+    if smallest < count:
+        raise ValueError(
+            f"{n} images in batches of {batch_size} leave a last batch of {smallest}: expected an image for each of "
+            f"{count} devices. Use another batch_size"
+        )
+    return count
+
+
 def scope(strategy: tf.distribute.Strategy | None):
     """The scope in which a model is built and compiled to train under `strategy`; nothing for None."""
     return strategy.scope() if strategy else contextlib.nullcontext()

@@ -423,3 +423,15 @@ def test_a_claimed_folder_refuses_another_fit(settings, images, differs, tmp_pat
     ):
         checkpoints.claim(tmp_path, settings, **({} if images is None else {"images": images}))
     assert (tmp_path / "fit.json").read_bytes() == before
+
+
+def test_a_batch_too_small_for_its_devices_is_refused():
+    class Four:
+        num_replicas_in_sync = 4
+
+    assert fitting.replicas(None, 33, 16) == 1
+    assert fitting.replicas(Four(), 36, 16) == fitting.replicas(Four(), 32, 16) == 4
+    with pytest.raises(
+        ValueError, match="33 images in batches of 16 leave a last batch of 1: expected an image for each"
+    ):
+        fitting.replicas(Four(), 33, 16)

@@ -132,19 +132,14 @@ class Autoencoder(EncodingMethod):
         """
         images = self.check(images)
         directory = directory and Path(directory)
-        if directory:
-            settings = {**self.get_params(), "replicas": strategy.num_replicas_in_sync if strategy else 1}
-            checkpoints.claim(directory, settings, images=images)
         n_train = len(images) - round(self.validation_share * len(images))
+        replicas = fitting.replicas(strategy, n_train, self.batch_size)
+        if directory:
+            checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
         steps = -(-n_train // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
-            outputs = {"reconstruction": self.decoder_(self.encoder_.output)}
-            model = fitting.ResidentModel(self.encoder_.input, outputs, name="autoencoder")
-            model.compile(
-                "adam", {"reconstruction": "mse"}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
-            )
-            model.hold(images)
+            model = self._reconstruction_model(images, steps)
         rows = lambda iteration: fitting.shuffled_rows(n_train, self.batch_size, self.seed, iteration)
         best = checkpoints.EarlyStopping(self.patience, directory and directory / "best.weights.h5")
         self.history_ = self._train(

@@ -123,6 +123,16 @@ class Method:
             )
         return labels.astype(np.int64)
 
+    def _reconstruction_model(self, images: np.ndarray, steps: int) -> fitting.ResidentModel:
+        """Encoder and decoder, compiled to learn the images that it holds, in epochs of `steps`."""
+        outputs = {"reconstruction": self.decoder_(self.encoder_.output)}
+        model = fitting.ResidentModel(self.encoder_.input, outputs, name="autoencoder")
+        model.compile(
+            "adam", {"reconstruction": "mse"}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
+        )
+        model.hold(images)
+        return model
+
     @staticmethod
     def _train(
         model,

@@ -135,21 +135,16 @@ class DCEC(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images, _ = self.check(images)
+        replicas = fitting.replicas(strategy, len(images), self.batch_size)
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed")
             settings = {name: getattr(self, name) for name in names}
-            settings["replicas"] = strategy.num_replicas_in_sync if strategy else 1
-            checkpoints.claim(directory, settings, images=images)
+            checkpoints.claim(directory, {**settings, "replicas": replicas}, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
-            outputs = {"reconstruction": self.decoder_(self.encoder_.output)}
-            model = fitting.ResidentModel(self.encoder_.input, outputs, name="pretraining")
-            model.compile(
-                "adam", {"reconstruction": "mse"}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
-            )
-            model.hold(images)
+            model = self._reconstruction_model(images, steps)
         rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
         iterations = self.pretraining_epochs * steps
         self.pretraining_history_ = self._train(model, rows, steps, iterations, directory, "pretraining", progress)
@@ -219,7 +214,7 @@ class DCEC(Method):
                 f"the autoencoder is for {self.encoder_.input_shape[1:]}; received {images.shape[1:]} images"
             )
         if directory:
-            settings = {**self.get_params(), "replicas": strategy.num_replicas_in_sync if strategy else 1}
+            settings = {**self.get_params(), "replicas": fitting.replicas(strategy, len(images), self.batch_size)}
             weights = np.concatenate([w.ravel() for w in start])
             checkpoints.claim(directory, settings, images=images, labels=labels, autoencoder=weights)
         with fitting.scope(strategy):

@@ -1,0 +1,46 @@
+"""Long checks, or such as need Fashion-MNIST on this machine: make test-slow"""
+
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepcluster_tf import datasets, metrics
+from deepcluster_tf.methods.dcec import DCEC
+from deepcluster_tf.protocols.semi_supervised import supervised_labels
+
+pytestmark = pytest.mark.slow
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def test_digits_at_the_documents_budget(digits):
+    labels = supervised_labels(digits.labels, 0.05, seed=0)
+    method = DCEC().fit(digits.images, labels, progress=False)
+    rest = labels < 0
+    assert method.converged_
+    assert metrics.accuracy(digits.labels[rest], method.labels_[rest]) > 0.85
+
+
+def test_memory_does_not_grow(digits):
+    """Peak memory after 1,000 iterations and 100 renewals, and after 3,000 and 300 more."""
+    peaks = []
+    for iterations in (1000, 3000):
+        settings = {"update_interval": 10, "max_iterations": iterations, "tolerance": 0.0, "n_init": 1}
+        DCEC(pretraining_epochs=1, **settings).fit(digits.images, digits.labels, progress=False)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    assert peaks[1] - peaks[0] < 60, f"{peaks} MiB"
+
+
+@pytest.mark.parametrize("path", sorted((RESULTS / "models").glob("fashion-dcec-*")), ids=lambda path: path.name)
+def test_shipped_model_has_the_recorded_score(path):
+    """The SavedModel, over all 70,000 images, gives the very accuracy that its run recorded."""
+    fashion = datasets.load("fashion")
+    model = tf.saved_model.load(str(path))
+    found = [model(fashion.images[i : i + 2000])["cluster"].numpy() for i in range(0, len(fashion.images), 2000)]
+    variant, seed = path.name.removeprefix("fashion-dcec-").rsplit("-seed-", 1)
+    recorded = json.loads((RESULTS / f"runs/fashion-dcec/{variant}/seed-{seed}/result.json").read_text())
+    accuracy = metrics.accuracy(fashion.labels, np.concatenate(found))
+    assert accuracy == pytest.approx(recorded["metrics"]["acc"]["value"], abs=2e-4)
