@@ -52,10 +52,10 @@ EXPERIMENTS = {
         Experiment("mnist-dcec", "mnist", quick=_LARGE, **_DCEC),
         Experiment("digits-dcec", "digits", quick=_SMALL, **_DCEC),
         Experiment("dcec", "", quick=_LARGE, **_DCEC),
-        Experiment("fashion-ae", "fashion", **_AE),
+        Experiment("fashion-ae", "fashion", reference="fashion-encodings", **_AE),
         Experiment("mnist-ae", "mnist", **_AE),
         Experiment("digits-ae", "digits", **_AE),
-        Experiment("fashion-raw", "fashion", **_RAW),
+        Experiment("fashion-raw", "fashion", reference="fashion-encodings", **_RAW),
         Experiment("mnist-raw", "mnist", **_RAW),
         Experiment("digits-raw", "digits", **_RAW),
     )

@@ -13,9 +13,10 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from deepcluster_tf import experiments, metrics, results, tables
+from deepcluster_tf import experiments, metrics, results
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.files import replacing
+from deepcluster_tf.tables import supervision
 
 COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -25,7 +26,7 @@ PANELS = (0.0, 0.01, 0.1, 0.5)  # the supervision levels of document 004's Figur
 
 def supervision_curve(experiment: Experiment, path: Path, root: Path | None = None) -> Path:
     """ACC and NMI against the supervision, ours and the document's (document 004, Figure 1)."""
-    table = tables.supervision_table(experiment, root)
+    table = supervision.table(experiment, root)
     table = table[(table["scored"] == "all images") & (table["lambda"] == 1)]
     level = 100 * table["supervision"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
@@ -102,7 +103,9 @@ def projections(found: list[dict], path: Path) -> Path:
         axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"supervision {100 * level:g} %")
         drawn = result and projection(result)
         if not drawn:
-            axes.text(0.5, 0.5, f"not recorded yet:\n{tables.command('fashion-dcec', level)}", ha="center", va="center")
+            axes.text(
+                0.5, 0.5, f"not recorded yet:\n{supervision.command('fashion-dcec', level)}", ha="center", va="center"
+            )
             continue
         order = np.random.default_rng(0).permutation(len(drawn["points"]))  # no class hides another
         colours = np.array(COLOURS)[drawn["classes"][order]]
@@ -117,7 +120,7 @@ def write_all(root: Path | None = None) -> list[Path]:
     """Draw every figure under `results/figures`; returns the files. What is not recorded is left blank in words."""
     root = root or results.ROOT
     folder, experiment = root / "figures", experiments.get("fashion-dcec")
-    runs = tables.runs_of(experiment, root)
+    runs = supervision.runs_of(experiment, root)
     first = {r["settings"]["supervision"]: r for r in reversed(runs) if r["settings"]["lam"] == 1 and r["seed"] == 0}
     written = [supervision_curve(experiment, folder / "fashion-dcec-figure-1.png", root)]
     written.append(projections([first.get(level) for level in PANELS], folder / "fashion-dcec-figure-2.png"))

@@ -46,12 +46,15 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a JSON file.
+    """Read a JSON file that holds an object.
 
     Raises:
         ValueError: it is missing or damaged; the message names it.
     """
     try:
-        return json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text())
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+        return content
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is missing or damaged ({error}): restore it from git, or remove it") from error

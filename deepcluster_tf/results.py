@@ -97,7 +97,8 @@ def read_result(directory: Path) -> dict | None:
         return None
     result = read_json(path)
     if result.get("schema") != SCHEMA:
-        raise ValueError(f"{path} is no result of schema {SCHEMA}: restore it from git, or remove it")
+        found = f"schema {result.get('schema')}"
+        raise ValueError(f"{path} is no result of schema {SCHEMA} ({found}): restore it from git, or remove it")
     return result
 
 

@@ -280,7 +280,16 @@ def test_a_loss_that_is_no_number_ends_the_fit_before_it_is_recorded(value, loss
             model, rows_from, 1, 2, 0, [checkpoints.FiniteLoss(), history, checkpoints.Checkpoint(path, seconds=0)]
         )
     assert history.rows == [] and list(tmp_path.iterdir()) == []
-    assert checkpoints.FiniteLoss().on_epoch_end(0, {"loss": 0.5}) is None
+
+
+def test_weights_that_are_no_numbers_end_the_fit_though_the_mean_loss_is_one():
+    callback = checkpoints.FiniteLoss()
+    callback.set_model(tiny())
+    assert callback.on_epoch_end(0, {"loss": 0.5}) is None
+    first = callback.model.trainable_variables[0]
+    first.assign(np.full(first.shape, np.nan))
+    with pytest.raises(FloatingPointError, match="weights are no longer finite after 0 iterations"):
+        callback.on_epoch_end(0, {"loss": 0.5})
 
 
 # Checkpoints

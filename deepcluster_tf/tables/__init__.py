@@ -1,0 +1,51 @@
+"""Tables, made from recorded results alone: ours beside the document's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepcluster_tf import experiments, results
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.files import replacing
+from deepcluster_tf.tables import encodings, supervision
+from deepcluster_tf.tables.markdown import deviations, fill
+from deepcluster_tf.tables.summary import summary
+
+__all__ = ["KINDS", "deviations", "fill", "referenced", "summary", "write_all", "write_readme"]
+
+KINDS = {"fashion-dcec": supervision, "fashion-encodings": encodings}  # a reference's table, page and README rows
+
+
+def referenced() -> dict[str, Experiment]:
+    """The references that have a table, each with the first experiment that names it."""
+    found = {}
+    for experiment in experiments.EXPERIMENTS.values():
+        if experiment.reference:
+            found.setdefault(experiment.reference, experiment)
+    return found
+
+
+def write_all(root: Path | None = None) -> list[Path]:
+    """Write every table as Markdown and CSV under `results/tables`; returns the files."""
+    folder = (root or results.ROOT) / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, experiment in referenced().items():
+        written += [folder / f"{name}.md", folder / f"{name}.csv"]
+        with replacing(written[-2]) as part:
+            part.write_text(KINDS[name].page(experiment, root))
+        with replacing(written[-1]) as part:
+            KINDS[name].table(experiment, root).to_csv(part, index=False, float_format="%.6f")
+    return written
+
+
+def write_readme(path: Path, root: Path | None = None) -> Path:
+    """Bring the README's tables and deviations up to date with what is recorded; returns its path."""
+    text = path.read_text()
+    for name, experiment in referenced().items():
+        text = fill(text, f"table {name}", KINDS[name].readme(experiment, root))
+    methods = {e.method_class(): e.document for e in experiments.EXPERIMENTS.values()}
+    said = [f"### {m.__name__} (document {number})\n\n" + "\n".join(deviations(m)) for m, number in methods.items()]
+    with replacing(path) as part:
+        part.write_text(fill(text, "deviations", "\n\n".join(said)))
+    return path

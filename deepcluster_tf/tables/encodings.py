@@ -1,0 +1,82 @@
+"""Purity and one-to-one accuracy of k-means and the mixture, ours beside the document's (document 002)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import experiments, results
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.tables import markdown
+from deepcluster_tf.tables.markdown import DASH, cell
+
+SCORES = ("purity", "acc", "nmi", "ari")
+
+
+def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
+    """A row for each encoding, clustering and set of images; mean and standard deviation over the seeds.
+
+    Args:
+        experiment: one whose reference lists encodings and clusterings.
+        root: the results folder.
+
+    Returns:
+        NaN where nothing is recorded, with the command that would fill it.
+    """
+    runs = results.all_results(root)
+    rows = []
+    for where in ("training", "test"):
+        for of in results.reference(root)[experiment.reference]["rows"]:
+            which = of["experiment"], of["variant"]
+            found = [r for r in runs if (r["experiment"], r["directory"].parent.name) == which]
+            row = {"scored": where, "what": of["what"], "seeds": len(found), "command": of["command"]}
+            for name in SCORES:
+                values = [r["metrics"][f"{name}_{of['by']}_{where}"]["value"] for r in found]
+                row[name] = np.mean(values) if values else np.nan
+                row[f"{name}_std"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+            row["purity_document"] = of.get("purity", np.nan) if where == "training" else np.nan
+            row["purity_difference"] = row["purity"] - row["purity_document"]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def page(experiment: Experiment, root: Path | None = None) -> str:
+    """`table` for people: one table for the training and one for the test images, and the deviations below."""
+    reference = results.reference(root)[experiment.reference]
+    lines = [f"# {experiment.reference}: {reference['table']} of document {reference['document']}", ""]
+    for where, rows in table(experiment, root).groupby("scored", sort=False):
+        header = ["Encoding and clustering", "purity ours", "purity document", "difference", "ACC one to one"]
+        header += ["NMI", "ARI", "seeds", "budget", "command"]
+        cells = [_cells(row) for row in rows.to_dict("records")]
+        lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
+    lines += [reference["protocol"], "", "Deviations from the document:"]
+    for method in {
+        e.method_class(): 0 for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference
+    }:
+        lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict) -> list[str]:
+    cells = [row["what"], cell(row["purity"], row["purity_std"]), cell(row["purity_document"])]
+    cells += [cell(row["purity_difference"], sign="+"), cell(row["acc"], row["acc_std"])]
+    cells += [cell(row[name], row[f"{name}_std"]) for name in ("nmi", "ari")]
+    recorded = row["seeds"] > 0
+    return [*cells, str(row["seeds"]) if recorded else DASH, "paper" if recorded else DASH, f"`{row['command']}`"]
+
+
+def readme(experiment: Experiment, root: Path | None = None) -> str:
+    """The rows over the training images, without the details: the README's table."""
+    found = table(experiment, root)
+    header = ["Encoding and clustering", "purity", "document", "difference", "ACC one to one", "seeds"]
+    cells = []
+    for row in found[found["scored"] == "training"].to_dict("records"):
+        cells.append([row["what"], cell(row["purity"], row["purity_std"]), cell(row["purity_document"])])
+        cells[-1] += [
+            cell(row["purity_difference"], sign="+"),
+            cell(row["acc"], row["acc_std"]),
+            str(row["seeds"] or DASH),
+        ]
+    return markdown.rows(header, cells)

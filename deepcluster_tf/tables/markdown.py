@@ -1,0 +1,47 @@
+"""What the tables share: cells, rows, deviations, and the places in the README that they fill."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import numpy as np
+
+DASH = "–"
+
+
+def cell(value: float, std: float = np.nan, sign: str = "") -> str:
+    """A score with its standard deviation, or a dash where there is none."""
+    if np.isnan(value):
+        return DASH
+    return f"{value:{sign}.4f}" + ("" if np.isnan(std) else f" ± {std:.4f}")
+
+
+def rows(header: list[str], cells: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def deviations(method: type) -> list[str]:
+    """The numbered deviations from the document, out of the docstring of the method's module."""
+    text = inspect.cleandoc(sys.modules[method.__module__].__doc__)
+    lines = text.partition("Deviations from the document:\n")[2].splitlines()
+    found = []
+    for line in lines:
+        if line[:1].isdigit():
+            found.append(line.strip())
+        elif found and line.startswith("   "):
+            found[-1] += " " + line.strip()
+    return found
+
+
+def fill(text: str, marker: str, content: str) -> str:
+    """Put content between the comment that begins with `marker` and the next end comment of a Markdown text."""
+    head, start, rest = text.partition(f"<!-- {marker}:")
+    comment, end, tail = rest.partition("<!-- end -->")
+    if not end:
+        raise ValueError(
+            f"expected the comments '<!-- {marker}: ... -->' and '<!-- end -->'; received a text without them"
+        )
+    return f"{head}{start}{comment.partition('-->')[0]}-->\n{content}\n{end}{tail}"

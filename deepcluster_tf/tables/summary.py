@@ -1,0 +1,47 @@
+"""One run, as the command line shows it."""
+
+from __future__ import annotations
+
+from deepcluster_tf import results
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.tables.markdown import DASH
+
+
+def summary(result: dict, experiment: Experiment) -> str:
+    """One run in a few lines: every score, beside the document's where it prints one, with the difference."""
+    scored, printed = result["metrics"], _printed(result, experiment)
+    lines = [f"{experiment.name} {result['directory'].parent.name}, seed {result['seed']}, budget {result['budget']}"]
+    width = max(map(len, scored), default=0) + 1
+    lines.append(f"{'score':<{width}} {'ours':>8} {'document':>9} {'difference':>11}   over")
+    for name, score in scored.items():
+        paper = printed.get(name)
+        beside = f"{paper:>9.4f} {score['value'] - paper:>+11.4f}" if paper is not None else f"{DASH:>9} {DASH:>11}"
+        lines.append(f"{name:<{width}} {score['value']:>8.4f} {beside}   {score['protocol']}")
+    if not scored:
+        lines.append(f"no classes are known: clusters of {', '.join(map(str, result['cluster_sizes']))} images")
+    end = "the stopping rule held" if result["converged"] else "iterations ran out"
+    spent = {**result["seconds"]}
+    if "autoencoder" in result:
+        spent["pretraining before"] = result["autoencoder"]["seconds"]
+    seconds = ", ".join(f"{phase} {value:,.0f} s" for phase, value in spent.items())
+    lines.append(f"{result['iterations']:,} iterations ({end}); {seconds}")
+    lines += [f"notice: {notice}" for notice in result["notices"]]
+    lines.append(f"{'recorded' if result['fresh'] else 'recorded before'} in {result['directory']}")
+    if not result["fresh"]:
+        lines.append("FORCE=1 runs it again")
+    return "\n".join(lines)
+
+
+def _printed(result: dict, experiment: Experiment) -> dict:
+    """The document's numbers for the settings of a run, by the names of our scores."""
+    if not experiment.reference or result["budget"] != "paper":
+        return {}
+    rows, settings = results.reference()[experiment.reference]["rows"], result["settings"]
+    if "supervision" in settings:
+        return rows.get(f"{settings['supervision']:g}", {}) if settings["lam"] == 1 else {}
+    which = experiment.name, result["directory"].parent.name
+    return {
+        f"purity_{row['by']}_training": row["purity"]
+        for row in rows
+        if (row["experiment"], row["variant"]) == which and "purity" in row
+    }
