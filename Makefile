@@ -20,10 +20,12 @@ VARIABLES_mnist-ae      := $(VARIABLES_digits-ae) DATA_DIR
 VARIABLES_digits-raw    := SEED QUICK FORCE
 VARIABLES_fashion-raw   := $(VARIABLES_digits-raw) DATA_DIR
 VARIABLES_mnist-raw     := $(VARIABLES_digits-raw) DATA_DIR
+VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
+VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
 VARIABLES_export        := RUN TO
 VARIABLES_data          := DATA_DIR
 
-TARGETS                 := $(DCEC) $(AE) $(RAW) data tables figures export bench test test-slow lint clean help
+TARGETS                 := $(DCEC) $(AE) $(RAW) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean help
 
 # A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
@@ -55,11 +57,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
-.PHONY: help $(DCEC) $(AE) $(RAW) data tables figures export bench test test-slow lint clean
+.PHONY: help $(DCEC) $(AE) $(RAW) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC) */NAME-dcec /; s/[$$](AE) [$$](RAW)/NAME-ae/'
+	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC) */NAME-dcec /; s/[$$](AE) [$$](RAW)/NAME-ae/'
 	@echo "experiments: $(DCEC) $(AE) $(RAW)"
 	@echo "variables of an experiment, where it has them:"
 	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
@@ -79,6 +81,18 @@ $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside t
 
 $(AE) $(RAW): $(VENV)/.installed ## cluster the encodings of an autoencoder, or raw pixels, by k-means and a mixture
 	@$(PY) runners.encodings $@ $(call flags,$@)
+
+fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, in turn: hours; goes on where it stopped
+	@for sup in 0 0.01 0.03 0.05 0.1 0.2 0.3 0.5; do \
+	  $(PY) runners.dcec fashion-dcec --sup=$$sup $(call flags,$@) || exit 1; done
+	@$(PY) runners.dcec fashion-dcec --sup=0 --lambda=0.1 $(call flags,$@)
+	@$(PY) runners.tables && $(PY) runners.figures
+
+fashion-encodings-table: $(VENV)/.installed ## every row of document 002's table, three seeds, in turn
+	@for seed in 0 1 2; do \
+	  for run in "raw" "ae" "ae --activation=sigmoid" "ae --architecture=pooling"; do \
+	    $(PY) runners.encodings fashion-$$run --seed=$$seed $(call flags,$@) || exit 1; done; done
+	@$(PY) runners.tables
 
 data: $(VENV)/.installed ## fetch and verify the data sets
 	@$(PY) runners.data $(call flags,$@)
