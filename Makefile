@@ -61,7 +61,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sed 's/[$$](DCEC) */NAME-dcec /; s/[$$](AE) [$$](RAW)/NAME-ae/'
+	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / { \
+	  gsub(/[$$][(]DCEC[)]/, "NAME-dcec", $$1); gsub(/[$$][(]AE[)] [$$][(]RAW[)]/, "NAME-ae, NAME-raw", $$1); \
+	  printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "experiments: $(DCEC) $(AE) $(RAW)"
 	@echo "variables of an experiment, where it has them:"
 	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
