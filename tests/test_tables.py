@@ -1,0 +1,111 @@
+"""Tables are made from records alone: means and deviations by hand, dashes where nothing is recorded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepcluster_tf import experiments, figures, tables
+from deepcluster_tf.tables import encodings, markdown, supervision
+
+REPOSITORY = Path(__file__).parents[1]
+FASHION = experiments.get("fashion-dcec")
+
+
+def record(root, experiment, variant, seed, settings, metrics, **more):
+    path = root / "runs" / experiment / variant / f"seed-{seed}" / "result.json"
+    path.parent.mkdir(parents=True)
+    scores = {name: {"value": value, "protocol": "", "n": 1} for name, value in metrics.items()}
+    plain = {"schema": 1, "experiment": experiment, "budget": "paper", "seed": seed, "iterations": 20000}
+    path.write_text(json.dumps({**plain, "settings": settings, "metrics": scores, **more}))
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copy(REPOSITORY / "results" / "reference.json", tmp_path)
+    defaults = FASHION.method_class().defaults()
+    for seed, acc in ((0, 0.70), (1, 0.74)):
+        settings = {**defaults, "supervision": 0.01, "seed": seed}
+        scores = {"acc": acc, "nmi": 0.66, "ari": 0.6}
+        scores |= {f"{name}_unsupervised": value - 0.01 for name, value in scores.items()}
+        for variant, scratch, shift in (("sup-0.01", False, 0), ("sup-0.01-scratch", True, 0.2)):
+            shifted = {name: value + shift for name, value in scores.items()}
+            more = {"class_names": list("abcdefghij"), "confusion": (np.eye(10) * 9 + 1).tolist()}
+            more["autoencoder"] = {"scratch": scratch}
+            record(tmp_path, "fashion-dcec", variant, seed, settings, shifted, **more)
+    return tmp_path
+
+
+def row(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_supervision_by_hand(root):
+    table = supervision.table(FASHION, root)
+    ours = row(table, scored="all images", supervision=0.01)
+    # mean of 0.70 and 0.74; deviation sqrt((0.02^2 + 0.02^2) / 1) = 0.028284; the document prints 0.7371
+    assert ours["acc"] == pytest.approx(0.72) and ours["acc_std"] == pytest.approx(0.028284, abs=1e-6)
+    assert ours["acc_difference"] == pytest.approx(0.72 - 0.7371) and ours["seeds"] == 2
+    alone = row(table, scored="unsupervised images", supervision=0.01)
+    assert alone["acc"] == pytest.approx(0.71) and np.isnan(alone["acc_document"])
+    missing = row(table, scored="all images", supervision=0.3)
+    assert np.isnan(missing["acc"]) and missing["acc_document"] == 0.9034 and missing["seeds"] == 0
+    assert missing["command"] == "make fashion-dcec SUP=0.3"
+    other = row(table, scored="all images", **{"lambda": 0.1})
+    assert other["command"] == "make fashion-dcec SUP=0 LAMBDA=0.1" and np.isnan(other["acc_document"])
+
+
+def test_supervision_for_people(root):
+    page = supervision.page(FASHION, root)
+    assert "| 1 % | 1 | 0.7200 ± 0.0283 | 0.7371 | -0.0171 |" in page
+    assert "| 30 % | 1 | – | 0.9034 | – | – | 0.8331 | – | – | – | – | – | `make fashion-dcec SUP=0.3` |" in page
+    assert "| 1 % | 0.7200 ± 0.0283 | 0.7371 | -0.0171 |" in supervision.readme(FASHION, root)
+
+
+def test_encodings_by_hand(root):
+    experiment = experiments.get("fashion-ae")
+    for seed, purity in ((0, 0.60), (1, 0.62), (2, 0.64)):
+        scores = {
+            f"{name}_{by}_{where}": purity - 0.1 * (name == "acc")
+            for name in ("purity", "acc", "nmi", "ari")
+            for by in ("kmeans", "mixture")
+            for where in ("training", "test")
+        }
+        record(root, "fashion-ae", "paper", seed, {}, scores)
+    table = encodings.table(experiment, root)
+    ours = row(table, scored="training", what="dense autoencoder, Gaussian mixture")
+    # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the document prints 0.60795
+    assert ours["purity"] == pytest.approx(0.62) and ours["purity_std"] == pytest.approx(0.02) and ours["seeds"] == 3
+    assert ours["purity_difference"] == pytest.approx(0.62 - 0.60795) and ours["acc"] == pytest.approx(0.52)
+    assert np.isnan(row(table, scored="test", what="dense autoencoder, Gaussian mixture")["purity_document"])
+    raw = row(table, scored="training", what="raw pixels, k-means")
+    assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
+
+
+def test_fill_replaces_what_is_between_the_comments():
+    text = "a\n<!-- table x: by make -->\nold\n<!-- end -->\nb\n<!-- table y: by make -->\n<!-- end -->\n"
+    filled = markdown.fill(text, "table x", "new")
+    assert filled == text.replace("old", "new") and markdown.fill(filled, "table x", "new") == filled
+    with pytest.raises(ValueError, match="expected the comments '<!-- table z: ... -->'"):
+        markdown.fill(text, "table z", "new")
+
+
+def test_everything_is_written(root):
+    written = tables.write_all(root)
+    assert [path.name for path in written] == [
+        f"{name}.{kind}" for name in ("fashion-dcec", "fashion-encodings") for kind in ("md", "csv")
+    ]
+    assert all(path.stat().st_size for path in written)
+
+
+def test_figures_are_drawn_from_little_and_from_nothing(root):
+    drawn = figures.write_all(root)  # no embeddings: panels in words
+    assert len(drawn) == 3
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    shutil.rmtree(root / "runs")
+    assert len(figures.write_all(root)) == 2
