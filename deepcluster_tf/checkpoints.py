@@ -73,7 +73,9 @@ def restore(model: keras.Model, path: Path | None) -> int:
             model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} is damaged or ({reason}): remove its folder to begin anew") from error
+        raise ValueError(
+            f"{path} is damaged, or of another model ({reason}): remove its folder to begin anew"
+        ) from error
     done = iterations_done(model)
     for variable in model.non_trainable_variables:  # what dropout draws from counts its steps, and is not saved
         if variable.path.endswith("seed_generator_state"):

@@ -20,7 +20,8 @@ Score = Callable[[np.ndarray], dict[str, float]]
 class TargetRenewal(keras.callbacks.Callback):
     """Renew the target distribution over all images every T iterations, and stop once assignments stand still.
 
-    Whatever it keeps follows from the weights, so that a resumed fit needs no more than those.
+    Whatever it keeps follows from the weights, and whether it had converged from the history: a resumed fit needs no
+    more than those.
     """
 
     def __init__(
