@@ -159,15 +159,17 @@ def pooling_encoder(
     embedding_dim: int = 10,
     filters: tuple[int, int] = (32, 64),
     activation: str = "relu",
+    embedding_activation: str = "linear",
     dropout: float = 0.25,
 ) -> keras.Model:
     """Convolutions with pooling and dropout, as document 002's abstract and conclusion describe, without sizes.
 
     Args:
         image_shape: (height, width, channels), both sides multiples of 4.
-        embedding_dim: units of the embedding, which is linear.
+        embedding_dim: units of the embedding.
         filters: of the two 3x3 convolutions, each followed by 2x2 max pooling.
         activation: of the convolutions.
+        embedding_activation: of the embedding.
         dropout: share of the features dropped before the embedding.
 
     Returns:
@@ -183,7 +185,8 @@ def pooling_encoder(
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
+    embeddings = layers.Dense(embedding_dim, activation=embedding_activation, name="embedding")(x)
+    return keras.Model(images, embeddings, name="encoder")
 
 
 def pooling_decoder(

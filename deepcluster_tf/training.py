@@ -123,7 +123,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
 
     Args:
         directory: the run's folder.
-        what: experiment, settings, scores, machine and versions.
+        what: experiment, settings, scores, machine and versions; "arrays", if any, are written as files of their names.
         dataset: the data set.
         method: fitted.
 
@@ -133,6 +133,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     Raises:
         OSError: it could not be recorded; checkpoints are kept.
     """
+    arrays = what.pop("arrays", {})
     result = {
         "schema": results.SCHEMA,
         **what,
@@ -151,6 +152,9 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
             np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
     if (directory / "work" / "history.csv").exists():
         shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
+    for name, kept in arrays.items():
+        with replacing(directory / f"{name}.npz") as part:
+            np.savez_compressed(part, **kept)
     write_json(directory / "result.json", result)
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
     method.save(directory / "model.weights.h5")  # last: with it, the run is finished on this machine

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from deepcluster_tf import metrics, results, tables, training
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.figures import encodings
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.protocols.encodings import Encodings
 
@@ -28,8 +29,7 @@ def test_every_score_is_recorded_and_is_that_of_the_model(result, digits):
         for by in ("kmeans", "mixture")
         for where in ("training", "test")
     }
-    method = result["of"].method_class()(**result["settings"])
-    method.load(result["directory"] / "model.weights.h5", (8, 8, 1))
+    method = _loaded(result)
     for by in ("kmeans", "mixture"):
         clusters = method.predict(digits.images[1500:], by)
         assert result["metrics"][f"purity_{by}_test"]["value"] == metrics.purity(digits.labels[1500:], clusters)
@@ -40,6 +40,32 @@ def test_every_score_is_recorded_and_is_that_of_the_model(result, digits):
         "n": 297,
     }
     assert "purity_mixture_training" in tables.summary(result, result["of"])
+
+
+def test_pictures_are_kept_and_drawn(result, digits, tmp_path):
+    with np.load(result["directory"] / "pictures.npz") as arrays:
+        kept = dict(arrays)
+    assert set(kept) == {"originals", "classes", "reconstructions", "centers_kmeans", "centers_mixture"}
+    assert all(
+        images.shape == (10, 8, 8, 1) and images.dtype == np.uint8 for n, images in kept.items() if n != "classes"
+    )
+    np.testing.assert_array_equal(kept["classes"], range(10))
+    first = [np.flatnonzero(digits.labels[1500:] == c)[0] + 1500 for c in range(10)]
+    np.testing.assert_array_equal(kept["originals"], digits.images[first])
+    if result["of"].method.startswith("raw"):
+        np.testing.assert_array_equal(kept["reconstructions"], kept["originals"])
+        clusters = _loaded(result).predict(digits.images[:1500], "kmeans")
+        mean = digits.images[:1500][clusters == 3].mean(axis=0)
+        np.testing.assert_allclose(kept["centers_kmeans"][3], mean, atol=1)
+    drawn = [*encodings.pictures(result, tmp_path, "x"), encodings.confusions(result, tmp_path / "confusion.png")]
+    if (result["directory"] / "history.csv").exists():
+        drawn.append(encodings.losses([result, result], tmp_path / "losses.png"))
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def _loaded(result):
+    method = result["of"].method_class()(**result["settings"])
+    return method.load(result["directory"] / "model.weights.h5", (8, 8, 1))
 
 
 def test_finished_run_is_shown_and_exported(result, tmp_path, digits):

@@ -76,13 +76,15 @@ def test_encodings_by_hand(root):
             for by in ("kmeans", "mixture")
             for where in ("training", "test")
         }
-        record(root, "fashion-ae", "paper", seed, {}, scores)
+        confusion = {"mixture_training": np.diag([10, 20]).tolist(), "kmeans_training": np.eye(2, dtype=int).tolist()}
+        record(root, "fashion-ae", "paper", seed, {}, scores, confusion=confusion)
     table = encodings.table(experiment, root)
     ours = row(table, scored="training", what="dense autoencoder, Gaussian mixture")
     # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the document prints 0.60795
     assert ours["purity"] == pytest.approx(0.62) and ours["purity_std"] == pytest.approx(0.02) and ours["seeds"] == 3
     assert ours["purity_difference"] == pytest.approx(0.62 - 0.60795) and ours["acc"] == pytest.approx(0.52)
     assert np.isnan(row(table, scored="test", what="dense autoencoder, Gaussian mixture")["purity_document"])
+    assert "[[10  0]\n [ 0 20]]" in encodings.page(experiment, root)
     raw = row(table, scored="training", what="raw pixels, k-means")
     assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
 

@@ -30,6 +30,7 @@ class Autoencoder(EncodingMethod):
         architecture: "dense", or "pooling" for convolutions with pooling and dropout.
         embedding_dim: units of the encoding.
         activation: of the hidden layers, "relu" or "sigmoid".
+        embedding_activation: of the encoding, "linear", "relu" or "sigmoid".
         batch_size: images a step.
         validation_share: share of the images, the last ones, on which the loss decides when to stop.
         patience: epochs without a lower validation loss after which training stops; the best weights are kept.
@@ -52,6 +53,7 @@ class Autoencoder(EncodingMethod):
         architecture: str = "dense",
         embedding_dim: int = 10,
         activation: str = "relu",
+        embedding_activation: str = "linear",
         batch_size: int = 256,
         validation_share: float = 0.1,
         patience: int = 5,
@@ -64,6 +66,7 @@ class Autoencoder(EncodingMethod):
         self.architecture = architecture
         self.embedding_dim = embedding_dim
         self.activation = activation
+        self.embedding_activation = embedding_activation
         self.batch_size = batch_size
         self.validation_share = validation_share
         self.patience = patience
@@ -79,6 +82,7 @@ class Autoencoder(EncodingMethod):
         self._require(max_epochs=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1), validation_share=(0.01, 0.9))
         self._require_one_of("architecture", "dense", "pooling")
         self._require_one_of("activation", "relu", "sigmoid")
+        self._require_one_of("embedding_activation", "linear", "relu", "sigmoid")
         self._require_one_of("assign_by", "mixture", "kmeans")
 
     def check(self, images: np.ndarray) -> np.ndarray:
@@ -96,12 +100,13 @@ class Autoencoder(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
-        build = {
+        encoder, decoder = {
             "dense": (networks.dense_encoder, networks.dense_decoder),
             "pooling": (networks.pooling_encoder, networks.pooling_decoder),
         }[self.architecture]
         how = {"embedding_dim": self.embedding_dim, "activation": self.activation}
-        self.encoder_, self.decoder_ = (builder(image_shape, **how) for builder in build)
+        self.encoder_ = encoder(image_shape, embedding_activation=self.embedding_activation, **how)
+        self.decoder_ = decoder(image_shape, **how)
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 

@@ -183,6 +183,11 @@ class EncodingMethod(Method):
         self.assigners_["mixture"].take(self.mixture_)
         self.labels_ = self.predict(images)
 
+    def decoded_centers(self) -> dict[str, np.ndarray]:
+        """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
+        centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": self.mixture_.means_}
+        return {by: fitting.batched(self.decoder_)(np.float32(c)) for by, c in centers.items()}
+
     def _build_assigners(self) -> None:
         """The clusterings as layers, so that they are saved and exported with the encoder."""
         self.assigners_ = {

@@ -103,6 +103,11 @@ class Raw(EncodingMethod):
         self.history_, self.n_iter_, self.converged_ = [], 0, True
         return self
 
+    def decoded_centers(self) -> dict[str, np.ndarray]:
+        """The cluster centres as images, those of the mixture led back from their principal components."""
+        found = {"kmeans": self.kmeans_.cluster_centers_, "mixture": self.pca_.inverse_transform(self.mixture_.means_)}
+        return {by: np.float32(c).reshape(-1, *self.encoder_.input_shape[1:]) for by, c in found.items()}
+
     def _build(self, image_shape):
         images = keras.Input(image_shape, name="images")
         pixels = keras.layers.Flatten(name="pixels")(images)

@@ -51,12 +51,24 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
         header += ["NMI", "ARI", "seeds", "budget", "command"]
         cells = [_cells(row) for row in rows.to_dict("records")]
         lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
-    lines += [reference["protocol"], "", "Deviations from the document:"]
+    lines += [reference["protocol"], "", *_confusions(experiment, root), "Deviations from the document:"]
     for method in {
         e.method_class(): 0 for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference
     }:
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
     return "\n".join(lines) + "\n"
+
+
+def _confusions(experiment: Experiment, root: Path | None) -> list[str]:
+    """The confusion matrices of the first seed in the document's layout: a row a class, a column a cluster."""
+    lines, runs = [], results.all_results(root)
+    for of in results.reference(root)[experiment.reference]["rows"]:
+        which = of["experiment"], of["variant"]
+        run = next((r for r in runs if (r["experiment"], r["directory"].parent.name) == which), None)
+        if run and "purity" in of:
+            counts = np.array(run["confusion"][f"{of['by']}_training"])
+            lines += [f"Confusion matrix of {of['what']}, seed {run['seed']}:", "", "```", str(counts), "```", ""]
+    return lines
 
 
 def _cells(row: dict) -> list[str]:

@@ -1,26 +1,18 @@
-"""Figures, drawn from what is recorded; nothing is trained here.
-
-The ten class colours are Petroff's (arXiv:2107.02270), chosen to stay apart for colour-blind readers.
-"""
+"""Document 004's figures: scores against supervision, projections of the embeddings, a confusion matrix."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-from deepcluster_tf import experiments, metrics, results
+from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.figures.style import COLOURS, blank, confusion_matrix, save
 from deepcluster_tf.files import replacing
 from deepcluster_tf.tables import supervision
 
-COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
 PANELS = (0.0, 0.01, 0.1, 0.5)  # the supervision levels of document 004's Figure 2
 
 
@@ -47,29 +39,16 @@ def supervision_curve(experiment: Experiment, path: Path, root: Path | None = No
     axes.set_title("Fashion-MNIST: clustering against supervision")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def confusion_matrix(result: dict, path: Path) -> Path:
-    """The images of each class in each cluster, clusters ordered by their one-to-one match."""
-    counts = np.array(result["confusion"])
-    rows, columns = metrics.matching(counts)
-    order = np.concatenate([columns, np.setdiff1d(np.arange(counts.shape[1]), columns)])
-    share = counts[:, order] / counts.sum(axis=1, keepdims=True)
+def confusion(result: dict, path: Path) -> Path:
+    """The images of each class in each cluster."""
     figure, axes = plt.subplots(figsize=(7.2, 6.4), layout="constrained")
-    image = axes.imshow(share, cmap="cividis_r", vmin=0, vmax=1)
-    for (i, j), count in np.ndenumerate(counts[:, order]):
-        axes.text(
-            j, i, f"{count:,}", ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.5 else "black"
-        )
-    axes.set(
-        xlabel="cluster", ylabel="class", xticks=range(len(order)), xticklabels=order, yticks=range(len(rows)),
-        yticklabels=result["class_names"] or range(len(rows)),
-    )  # fmt: skip
-    acc = result["metrics"]["acc"]["value"]
-    axes.set_title(f"{result['experiment']}, {_level(result)}: images by class and cluster (ACC {acc:.4f})")
-    figure.colorbar(image, label="share of the class", shrink=0.8)
-    return _save(figure, path)
+    confusion_matrix(axes, np.array(result["confusion"]), result["class_names"])
+    level, acc = f"{100 * result['settings']['supervision']:g} % supervised", result["metrics"]["acc"]["value"]
+    axes.set_title(f"{result['experiment']}, {level}: images by class and cluster (ACC {acc:.4f})")
+    return save(figure, path)
 
 
 def projection(result: dict) -> dict[str, np.ndarray] | None:
@@ -103,9 +82,7 @@ def projections(found: list[dict], path: Path) -> Path:
         axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"supervision {100 * level:g} %")
         drawn = result and projection(result)
         if not drawn:
-            axes.text(
-                0.5, 0.5, f"not recorded yet:\n{supervision.command('fashion-dcec', level)}", ha="center", va="center"
-            )
+            blank(axes, supervision.command("fashion-dcec", level))
             continue
         order = np.random.default_rng(0).permutation(len(drawn["points"]))  # no class hides another
         colours = np.array(COLOURS)[drawn["classes"][order]]
@@ -113,29 +90,16 @@ def projections(found: list[dict], path: Path) -> Path:
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, names)]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, title="class")
     figure.suptitle("UMAP of the embeddings of all images")
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def write_all(root: Path | None = None) -> list[Path]:
-    """Draw every figure under `results/figures`; returns the files. What is not recorded is left blank in words."""
-    root = root or results.ROOT
-    folder, experiment = root / "figures", experiments.get("fashion-dcec")
+def write(folder: Path, root: Path) -> list[Path]:
+    """Draw what is recorded of document 004; returns the files."""
+    experiment = experiments.get("fashion-dcec")
     runs = supervision.runs_of(experiment, root)
     first = {r["settings"]["supervision"]: r for r in reversed(runs) if r["settings"]["lam"] == 1 and r["seed"] == 0}
     written = [supervision_curve(experiment, folder / "fashion-dcec-figure-1.png", root)]
     written.append(projections([first.get(level) for level in PANELS], folder / "fashion-dcec-figure-2.png"))
     if 0.01 in first:
-        written.append(confusion_matrix(first[0.01], folder / "fashion-dcec-confusion.png"))
+        written.append(confusion(first[0.01], folder / "fashion-dcec-confusion.png"))
     return written
-
-
-def _level(result: dict) -> str:
-    return f"{100 * result['settings']['supervision']:g} % supervised"
-
-
-def _save(figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        figure.savefig(part, dpi=150, metadata={"Software": None})  # the same picture is the same file
-    plt.close(figure)
-    return path

@@ -1,0 +1,82 @@
+"""Document 002's figures: losses, reconstructions, decoded cluster centres, confusion matrices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import results
+from deepcluster_tf.figures.style import COLOURS, confusion_matrix, rows_of_images, save
+
+NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}
+
+
+def losses(runs: list[dict], path: Path) -> Path:
+    """Training and validation loss against epochs, a colour a seed (document 002, section 5.2)."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for run, colour in zip(runs, COLOURS):
+        history = pd.read_csv(run["directory"] / "history.csv")
+        for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
+            axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
+    axes.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
+    axes.set_title(f"{_title(runs[0])}: loss until early stopping")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return save(figure, path)
+
+
+def confusions(run: dict, path: Path) -> Path:
+    """Both confusion matrices over the training images (document 002, sections 5.3 and 5.4)."""
+    figure, grid = plt.subplots(1, 2, figsize=(14.4, 6.4), layout="constrained")
+    for axes, (by, name) in zip(grid, NAMES.items()):
+        confusion_matrix(axes, np.array(run["confusion"][f"{by}_training"]), run["class_names"])
+        axes.set_title(f"{name}: purity {run['metrics'][f'purity_{by}_training']['value']:.4f}")
+    figure.suptitle(f"{_title(run)}, seed {run['seed']}: training images by class and cluster")
+    return save(figure, path)
+
+
+def pictures(run: dict, folder: Path, name: str) -> list[Path]:
+    """Originals beside reconstructions, and the cluster centres decoded as images."""
+    with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
+        kept = dict(arrays)
+    title, classes = f"{_title(run)}, seed {run['seed']}", run["class_names"]
+    rows = {"original": kept["originals"], "reconstruction": kept["reconstructions"]}
+    captions = {"original": [classes[c] if c >= 0 else "" for c in kept["classes"]]}
+    written = [rows_of_images(rows, f"{title}: test images", folder / f"{name}-reconstructions.png", captions)]
+    rows = {NAMES[by]: kept[f"centers_{by}"] for by in NAMES}
+    captions = {NAMES[by]: _majorities(run, by) for by in NAMES}
+    return [
+        *written,
+        rows_of_images(
+            rows, f"{title}: decoded centres, named by the majority class", folder / f"{name}-centers.png", captions
+        ),
+    ]
+
+
+def _majorities(run: dict, by: str) -> list[str]:
+    """The majority class of every cluster, by name."""
+    largest = np.array(run["confusion"][f"{by}_training"]).argmax(axis=0)
+    return [run["class_names"][c] for c in largest]
+
+
+def _title(run: dict) -> str:
+    return run["experiment"] + ("" if run["directory"].parent.name == "paper" else f" {run['directory'].parent.name}")
+
+
+def write(folder: Path, root: Path) -> list[Path]:
+    """Draw what is recorded of document 002: of the first seed, but the losses of all; returns the files."""
+    written, runs = [], {}
+    for run in results.all_results(root):
+        if run["experiment"] in ("fashion-ae", "fashion-raw"):
+            runs.setdefault((run["experiment"], run["directory"].parent.name), []).append(run)
+    for (experiment, variant), found in runs.items():
+        name = experiment if variant == "paper" else f"{experiment}-{variant}"
+        if (found[0]["directory"] / "history.csv").exists():
+            written.append(losses(found, folder / f"{name}-losses.png"))
+        written.append(confusions(found[0], folder / f"{name}-confusion.png"))
+        if (found[0]["directory"] / "pictures.npz").exists():
+            written += pictures(found[0], folder, name)
+    return written
