@@ -9,6 +9,7 @@ PY     := $(VENV)/bin/python -m
 DCEC                    := fashion-dcec mnist-dcec digits-dcec dcec
 AE                      := fashion-ae mnist-ae digits-ae
 RAW                     := fashion-raw mnist-raw digits-raw
+VAE                     := mnist-vae fashion-vae digits-vae vae
 COMMON                  := SUP SEED LAMBDA QUICK FORCE PRETRAIN STRATEGY
 VARIABLES_fashion-dcec  := $(COMMON) DATA_DIR
 VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
@@ -20,12 +21,16 @@ VARIABLES_mnist-ae      := $(VARIABLES_digits-ae) DATA_DIR
 VARIABLES_digits-raw    := SEED QUICK FORCE
 VARIABLES_fashion-raw   := $(VARIABLES_digits-raw) DATA_DIR
 VARIABLES_mnist-raw     := $(VARIABLES_digits-raw) DATA_DIR
+VARIABLES_digits-vae    := K Z GAMMA A CLUSTERING DISTANCE DECAY DEPTH QUERY RATE ANNOTATOR THRESHOLD ANSWERS PORT SEED QUICK FORCE STRATEGY
+VARIABLES_mnist-vae     := $(VARIABLES_digits-vae) DATA_DIR
+VARIABLES_fashion-vae   := $(VARIABLES_digits-vae) DATA_DIR
+VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
 VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
 VARIABLES_export        := RUN TO
 VARIABLES_data          := DATA_DIR
 
-TARGETS                 := $(DCEC) $(AE) $(RAW) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean help
+TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean help
 
 # A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
@@ -57,14 +62,15 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
-.PHONY: help $(DCEC) $(AE) $(RAW) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean
+.PHONY: help $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
 	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / { \
 	  gsub(/[$$][(]DCEC[)]/, "NAME-dcec", $$1); gsub(/[$$][(]AE[)] [$$][(]RAW[)]/, "NAME-ae, NAME-raw", $$1); \
+	  gsub(/[$$][(]VAE[)]/, "NAME-vae", $$1); \
 	  printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "experiments: $(DCEC) $(AE) $(RAW)"
+	@echo "experiments: $(DCEC) $(AE) $(RAW) $(VAE)"
 	@echo "variables of an experiment, where it has them:"
 	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
 	@echo "  LAMBDA=1         weight of the clustering loss               (default 1)"
@@ -76,6 +82,10 @@ help: ## this list
 	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
 	@echo "  ARCHITECTURE=dense  or pooling; ACTIVATION=relu or sigmoid   (NAME-ae)"
+	@echo "  K=16 Z=10 GAMMA=150 A=5 DEPTH=2 RATE=0.001   clusters to name, latent dimensions, ... (NAME-vae)"
+	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
+	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
+	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
@@ -83,6 +93,9 @@ $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside t
 
 $(AE) $(RAW): $(VENV)/.installed ## cluster the encodings of an autoencoder, or raw pixels, by k-means and a mixture
 	@$(PY) runners.encodings $@ $(call flags,$@)
+
+$(VAE): $(VENV)/.installed ## train a VAE whose cluster centres a reader, a file or you name
+	@$(PY) runners.vae $@ $(call flags,$@)
 
 fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, in turn: hours; goes on where it stopped
 	@for sup in 0 0.01 0.03 0.05 0.1 0.2 0.3 0.5; do \

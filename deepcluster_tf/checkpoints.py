@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -162,6 +163,39 @@ class History(keras.callbacks.Callback):
         if self.path:
             with replacing(self.path) as part:
                 pd.DataFrame(self.rows).to_csv(part, index=False)
+
+
+class Readings(keras.callbacks.Callback):
+    """Report every 300 steps of an epoch, in a file of its own.
+
+    Args:
+        path: a CSV file, or None.
+        steps: iterations an epoch.
+        read: named numbers to report; None reports nothing.
+    """
+
+    INTERVAL = 300
+
+    def __init__(self, path: Path | None, steps: int, read: Callable[[], dict[str, float]] | None):
+        super().__init__()
+        self.path, self.steps, self.read = path, steps, read
+
+    def begin(self, done: int, history: History) -> None:
+        """Take up the file, without what came after `done` iterations."""
+        self._history, self._epoch = History(self.path, done), done // self.steps
+
+    @property
+    def rows(self) -> list[dict]:
+        """The reports, one a dict."""
+        return self._history.rows
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.read and (batch + 1) % self.INTERVAL == 0:
+            iteration = self._epoch * self.steps + batch + 1
+            self._history.add({"epoch": iteration / self.steps, "iteration": iteration, **self.read()})
 
 
 def _number(text: str) -> int | float:

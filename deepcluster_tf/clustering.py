@@ -44,6 +44,27 @@ def gaussian_mixture(embeddings: np.ndarray, n_clusters: int, n_init: int = 10, 
         return mixture.fit(embeddings.astype(np.float64))  # in float32 a narrow component can lose its rank
 
 
+def elbow(embeddings: np.ndarray, candidates: range, seed: int = 0) -> int:
+    """The number of clusters at the elbow of the distortion of k-means (document 000, 3.3).
+
+    Args:
+        embeddings: float (n, d).
+        candidates: numbers of clusters, ascending, at most n.
+        seed: of k-means.
+
+    Returns:
+        the candidate whose distortion lies farthest below the straight line from the first candidate's to the last's.
+    """
+    return elbow_of([kmeans(embeddings, k, n_init=2, seed=seed).inertia_ for k in candidates], candidates)
+
+
+def elbow_of(distortions: list[float], candidates: range) -> int:
+    """The candidate at the elbow of a falling curve; the first where there is none."""
+    x, y = np.asarray(candidates, float), np.asarray(distortions, float)
+    below = np.interp(x, x[[0, -1]], y[[0, -1]]) - y
+    return int(candidates[int(below.argmax())])
+
+
 def labelled_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
     """The mean embedding of the labelled images of each class (document 004, eq. 6).
 

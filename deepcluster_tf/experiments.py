@@ -42,6 +42,9 @@ class Experiment:
 _DCEC = {"method": "dcec:DCEC", "document": "004"}
 _AE = {"method": "autoencoder:Autoencoder", "document": "002", "quick": {"max_epochs": 2, "n_init": 1}}
 _RAW = {"method": "raw:Raw", "document": "002", "quick": {"n_init": 1}}
+_VAE = {"method": "vae:VAE", "document": "000", "quick": {"epochs": 2}}
+# 64 pixels weigh less against the KL divergence than 784, and 1,372 images are few steps
+_FEW = {"beta": 0.4, "epochs": 30, "unsupervised_epochs": 15}
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
 
@@ -58,6 +61,10 @@ EXPERIMENTS = {
         Experiment("fashion-raw", "fashion", reference="fashion-encodings", **_RAW),
         Experiment("mnist-raw", "mnist", **_RAW),
         Experiment("digits-raw", "digits", **_RAW),
+        Experiment("mnist-vae", "mnist", **_VAE),
+        Experiment("fashion-vae", "fashion", **_VAE),
+        Experiment("digits-vae", "digits", settings=_FEW, **_VAE),
+        Experiment("vae", "", **_VAE),
     )
 }
 

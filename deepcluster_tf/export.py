@@ -14,7 +14,7 @@ from deepcluster_tf.networks import to_unit
 class ImageModule(tf.Module):
     """Functions of images, with the preprocessing inside: uint8 in 0..255 or float32 in 0..1, any number of images."""
 
-    def __init__(self, functions: dict[str, Callable], image_shape: tuple[int, int, int], parts: list):
+    def __init__(self, functions: dict, image_shape: tuple[int, int, int], parts: list, others: dict):
         super().__init__()
         self.parts = parts  # whose variables are saved
         self.signatures_ = {}
@@ -24,6 +24,10 @@ class ImageModule(tf.Module):
                 spec = tf.TensorSpec((None, *image_shape), dtype, name="images")
                 self.signatures_[name + suffix] = traced.get_concrete_function(spec)
             setattr(self, "__call__" if name == "serving_default" else name, traced)
+        for name, (function, specs) in others.items():
+            traced = tf.function(function, input_signature=specs)
+            self.signatures_[name] = traced.get_concrete_function()
+            setattr(self, name, traced)
 
 
 def _preprocessed(function: Callable) -> Callable:
@@ -31,7 +35,11 @@ def _preprocessed(function: Callable) -> Callable:
 
 
 def saved_model(
-    path: Path | str, functions: dict[str, Callable], image_shape: tuple[int, int, int], parts: list
+    path: Path | str,
+    functions: dict[str, Callable],
+    image_shape: tuple[int, int, int],
+    parts: list,
+    others: dict[str, tuple[Callable, list[tf.TensorSpec]]] | None = None,
 ) -> None:
     """Write functions of images as a TensorFlow SavedModel.
 
@@ -45,6 +53,7 @@ def saved_model(
             of them is "serving_default".
         image_shape: (height, width, channels).
         parts: the Keras layers and models that the functions use.
+        others: name -> function of other inputs, with their specifications; each becomes one signature.
 
     Raises:
         ValueError: the path exists and is no SavedModel.
@@ -52,7 +61,7 @@ def saved_model(
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").exists() and (path.is_file() or any(path.iterdir())):
         raise ValueError(f"{path} exists and is no SavedModel: expected a new folder; name another")
-    module = ImageModule(functions, image_shape, parts)
+    module = ImageModule(functions, image_shape, parts, others or {})
     part = path.with_name(f"part-{path.name}")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)

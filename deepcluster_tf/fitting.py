@@ -23,7 +23,8 @@ class ResidentModel(keras.Model):
     """A functional model whose training data stay on the device; `fit` receives row numbers.
 
     Call `hold` before `fit`. The model's inputs are the images of the rows, its targets the images again under
-    the output name "reconstruction" and, if held, the rows of the target distribution under "assignments".
+    the output name "reconstruction" and, if held, the rows of the target distribution under "assignments". A subclass
+    may give each image a weight too.
     """
 
     def hold(self, images: np.ndarray, target=None) -> None:
@@ -36,8 +37,9 @@ class ResidentModel(keras.Model):
         self.images = ops.convert_to_tensor(images)
         self.target = target
         self.train_function = self.test_function = None  # a step traced before would go on with what was held before
-        inputs, targets = self._batch(np.arange(1))  # builds the losses, which a strategy would build from row numbers
-        self.compute_loss(x=inputs, y=targets, y_pred=self(inputs))
+        inputs, targets, *weights = self._batch(np.arange(1))
+        # builds the losses, which a strategy would build from row numbers
+        self.compute_loss(x=inputs, y=targets, y_pred=self(inputs), sample_weight=weights[0] if weights else None)
 
     def _batch(self, rows):
         images = to_unit(ops.take(self.images, rows, axis=0))

@@ -106,3 +106,29 @@ class MixtureLayer(keras.layers.Layer):
         config = super().get_config()
         config.pop("trainable")
         return {**config, "n_clusters": self.n_clusters}
+
+
+@keras.saving.register_keras_serializable("deepcluster_tf")
+class Sampling(keras.layers.Layer):
+    """The reparameterised sample z = z_mean + z_std * eps in training, and z_mean in inference (document 000).
+
+    Args:
+        seed: of eps.
+
+    Input: z_mean and z_std, each float (n, d). Output: float (n, d).
+    """
+
+    def __init__(self, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        z_mean, z_std = inputs
+        return z_mean + z_std * keras.random.normal(ops.shape(z_mean), seed=self.generator) if training else z_mean
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 from keras import ops
 
 
@@ -46,3 +47,42 @@ def kl_divergence(p, q):
     tiny = 1e-7  # q is positive but may round to 0 in float32
     safe_p = ops.where(p > 0, p, 1.0)
     return ops.sum(p * (ops.log(safe_p) - ops.log(ops.maximum(q, tiny))), axis=-1)
+
+
+def binary_cross_entropy(images, reconstructions):
+    """The reconstruction loss of each image: binary cross-entropy summed over its pixels (document 000, eq. 1).
+
+    Args:
+        images: float (n, height, width, channels), x in 0..1.
+        reconstructions: float, the same shape, in 0..1.
+
+    Returns:
+        float (n,), in nats; finite where a reconstruction is exactly 0 or 1.
+    """
+    pixels = keras.losses.binary_crossentropy(images, reconstructions)  # the mean over the channels
+    return ops.sum(pixels, axis=(1, 2)) * images.shape[-1]
+
+
+def kl_standard_normal(z_mean, z_std):
+    """KL(N(z_mean, z_std^2) || N(0, I)) of each image, in closed form (document 000, eq. 1).
+
+    Args:
+        z_mean, z_std: float (n, z_dim); deviations are positive.
+
+    Returns:
+        float (n,), 0 or more, in nats.
+    """
+    return 0.5 * ops.sum(ops.square(z_mean) + ops.square(z_std) - 1.0 - 2.0 * ops.log(z_std), axis=-1)
+
+
+def cross_entropy(labels, probabilities):
+    """The classification loss of each image, -ln y_label (document 000, eq. 3, before the weight w).
+
+    Args:
+        labels: int (n,), the class given to an image; any class where the image's weight is 0.
+        probabilities: float (n, n_classes), rows sum to 1.
+
+    Returns:
+        float (n,), in nats.
+    """
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities)

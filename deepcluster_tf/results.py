@@ -26,11 +26,11 @@ SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters"}
 
 
 def variant(settings: dict, defaults: dict, quick: bool = False) -> str:
-    """Name a variant by the settings that differ from the document's.
+    """Name a variant by the settings that differ from the experiment's.
 
     Args:
         settings: every setting of the run, without the seed.
-        defaults: the document's values, or the quick budget's; a setting that is not among them is always named.
+        defaults: the experiment's values, or the quick budget's; a setting that is not among them is always named.
         quick: whether the run has the small budget of a first look.
 
     Returns:

@@ -57,7 +57,7 @@ def run(
     protocol.check(method, dataset)
     known = {**protocol.settings, **method.get_params()}
     named = {name: value for name, value in known.items() if name != "seed"}
-    variant = results.variant(named, {**method.defaults(), **budget}, quick) + protocol.suffix
+    variant = results.variant(named, {**method.defaults(), **experiment.settings, **budget}, quick) + protocol.suffix
     data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
     directory = results.run_directory(experiment.name, variant if experiment.data else f"{data}-{variant}", seed)
     if is_finished(directory) and not force:
@@ -150,8 +150,8 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     if method.keeps_embeddings:
         with replacing(directory / "embeddings.npz") as part:
             np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
-    if (directory / "work" / "history.csv").exists():
-        shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
+    for log in sorted((directory / "work").glob("*.csv")):
+        shutil.copyfile(log, directory / log.name)
     for name, kept in arrays.items():
         with replacing(directory / f"{name}.npz") as part:
             np.savez_compressed(part, **kept)

@@ -1,0 +1,185 @@
+"use strict";
+// One round of pictures. Nothing is kept here: every answer goes to the server at once, and a reload asks it for all.
+const KEYS = "0123456789abcdefghijklmopqrstuvwxyz"; // without n, which says none
+const $ = (id) => document.getElementById(id);
+let round = { questions: [] };
+let current = 0;
+let last = []; // clusters in the order in which they were answered, for undo
+let shownEpoch; // of the round that is on the page; null while training goes on
+let busy = false;
+let posts = 0; // a state that was asked for before an answer is older than it
+
+const key = () => round.questions.map((q) => q.cluster).join();
+
+function show(state) {
+  const isNew = state.epoch !== shownEpoch || state.questions.map((q) => q.cluster).join() !== key();
+  round = state;
+  if (isNew) {
+    shownEpoch = state.epoch;
+    last = state.questions.filter((q) => q.answer).map((q) => q.cluster);
+    current = Math.max(0, state.questions.findIndex((q) => !q.answer));
+    thumbnails();
+  }
+  const waiting = !state.questions.length;
+  $("round").hidden = waiting;
+  $("waiting").hidden = !waiting;
+  if (waiting) {
+    $("where").textContent = "";
+    $("progress").value = 0;
+    $("message").textContent = "Training goes on. The next pictures appear here by themselves.";
+    return;
+  }
+  draw(isNew);
+}
+
+function draw(fresh) {
+  const question = round.questions[current];
+  const answered = round.questions.filter((q) => q.answer).length;
+  const total = round.questions.length;
+  $("where").textContent = `After epoch ${round.epoch}: ${answered} of ${total} answered`;
+  $("progress").max = total;
+  $("progress").value = answered;
+  const path = `${round.epoch}/${encodeURIComponent(question.cluster)}`;
+  if (fresh || $("picture").dataset.path !== path) {
+    $("picture").dataset.path = path;
+    $("picture").src = `/picture/${path}.png`;
+    $("nearest").replaceChildren(...Array.from({ length: question.nearest }, (_, i) => {
+      const image = new Image();
+      image.src = `/nearest/${path}/${i}.png`;
+      image.alt = `real image ${i + 1}`;
+      return image;
+    }));
+    setConfidence(question.answer ? Math.round(100 * question.answer.confidence) : 100);
+  }
+  $("about").textContent = `cluster ${question.cluster}, ${question.size.toLocaleString("en")} images`;
+  $("none-text").textContent = question.splits ? "none of these: split it" : "none of these: leave it out";
+  $("classes").replaceChildren(...round.classes.map((name, label) => {
+    const button = document.createElement("button");
+    button.dataset.label = label;
+    if (KEYS[label]) {
+      const hint = document.createElement("kbd");
+      hint.textContent = KEYS[label];
+      button.append(hint, " ");
+    }
+    if (name !== KEYS[label]) button.append(name);
+    button.classList.toggle("chosen", question.answer !== null && question.answer.label === label);
+    button.onclick = () => answer(label);
+    return button;
+  }));
+  $("none").classList.toggle("chosen", question.answer !== null && question.answer.label === -1);
+  $("undo").disabled = !last.length;
+  $("finish").disabled = answered < total;
+  $("finish").textContent = answered < total ? `Finish this round (${total - answered} left)` : "Finish this round";
+  [...$("all").children].forEach((button, i) => {
+    const said = round.questions[i].answer;
+    button.setAttribute("aria-current", i === current);
+    button.classList.toggle("answered", said !== null);
+    button.lastChild.textContent = said === null ? "?" : said.label < 0 ? "none" : round.classes[said.label];
+  });
+}
+
+function thumbnails() {
+  $("all").replaceChildren(...round.questions.map((question, i) => {
+    const button = document.createElement("button");
+    const image = new Image();
+    image.src = `/picture/${round.epoch}/${encodeURIComponent(question.cluster)}.png`;
+    image.alt = `cluster ${question.cluster}`;
+    button.append(image, document.createElement("span"));
+    button.onclick = () => go(i);
+    return button;
+  }));
+}
+
+function go(i) {
+  current = Math.min(Math.max(i, 0), round.questions.length - 1);
+  draw(false);
+}
+
+function setConfidence(percent) {
+  $("confidence").value = percent;
+  $("sure").textContent = `${$("confidence").value} %`;
+}
+
+async function post(path, body) {
+  if (busy) return null; // a key held down must not answer the next picture too
+  busy = true;
+  posts += 1;
+  $("error").textContent = "";
+  try {
+    const response = await fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    });
+    const state = await response.json();
+    if (!response.ok) throw new Error(state.error);
+    return state;
+  } catch (error) {
+    $("error").textContent = `Not saved: ${error.message}. Is the training still running?`;
+    return null;
+  } finally {
+    busy = false;
+  }
+}
+
+async function answer(label) {
+  const question = round.questions[current];
+  const confidence = label < 0 ? 1 : $("confidence").value / 100;
+  const state = await post("/answer", { epoch: round.epoch, cluster: question.cluster, label, confidence });
+  if (!state) return;
+  last = last.filter((cluster) => cluster !== question.cluster).concat(question.cluster);
+  round = state;
+  const open = round.questions.findIndex((q, i) => i > current && !q.answer);
+  const any = round.questions.findIndex((q) => !q.answer);
+  if (open >= 0 || any >= 0) current = open >= 0 ? open : any;
+  draw(false);
+}
+
+async function undo() {
+  if (!last.length) return;
+  const cluster = last[last.length - 1];
+  const state = await post("/answer", { epoch: round.epoch, cluster, label: null, confidence: null });
+  if (!state) return;
+  last.pop();
+  round = state;
+  current = round.questions.findIndex((q) => q.cluster === cluster);
+  draw(true);
+}
+
+async function finish() {
+  if ($("finish").disabled) return;
+  const state = await post("/finish", {});
+  if (state) show(state);
+}
+
+document.addEventListener("keydown", (event) => {
+  if ($("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const label = event.key.length === 1 ? KEYS.indexOf(event.key.toLowerCase()) : -1;
+  if (label >= 0 && label < round.classes.length) answer(label);
+  else if (event.key.toLowerCase() === "n") answer(-1);
+  else if (event.key === "Backspace") undo();
+  else if (event.key === "Enter" && event.target.tagName !== "BUTTON") finish();
+  else if (event.key === "ArrowLeft") go(current - 1);
+  else if (event.key === "ArrowRight") go(current + 1);
+  else if (event.key === "ArrowUp") setConfidence(+$("confidence").value + 5);
+  else if (event.key === "ArrowDown") setConfidence(+$("confidence").value - 5);
+  else return;
+  event.preventDefault();
+});
+$("confidence").oninput = () => setConfidence($("confidence").value);
+$("none").onclick = () => answer(-1);
+$("undo").onclick = undo;
+$("finish").onclick = finish;
+
+async function poll() {
+  try {
+    const before = posts;
+    const state = await (await fetch("/state")).json();
+    const news = shownEpoch === undefined || JSON.stringify(state) !== JSON.stringify(round);
+    if (before === posts && !busy && news) show(state);
+  } catch {
+    if ($("round").hidden) $("message").textContent =
+      "The training has ended or stopped. Your answers are saved; the same command goes on from here.";
+    else $("error").textContent = "The training has stopped. Your answers are saved; the same command goes on from here.";
+  }
+  setTimeout(poll, 1500);
+}
+poll();

@@ -1,0 +1,285 @@
+"""A variational autoencoder with a class head, taught by naming the centres of its clusters (document 000).
+
+After each epoch the latent means are clustered, the centres are decoded and shown to an annotator, and every image of
+a named cluster takes the name, with a weight that falls with its distance from the centre. The weighted
+cross-entropy joins the loss of the next epoch. No label of a data set is seen but through the annotator.
+
+Deviations from the document:
+1. The binary cross-entropy is summed over the pixels and all terms are averaged over a batch (the authors' code), so
+   that gamma = 150 weighs a mean.
+2. "The first few epochs" without labels are one, as in its section 4. After the last epoch nobody is asked, since no
+   training follows.
+3. It does not say over which numbers of clusters the elbow is taken: here over 4 to 28, at most 16.
+4. The Gaussian decay and the Mahalanobis distance are named in a later report of the authors without a formula: here
+   w = p_c exp(-d^2 / (2 a^2)), under the covariance of the cluster's own images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from deepcluster_tf import checkpoints, export, fitting, losses, networks
+from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.layers import Sampling
+from deepcluster_tf.methods.base import Method
+from deepcluster_tf.naming import Naming
+
+
+class VariationalModel(fitting.ResidentModel):
+    """A resident model whose classification loss is weighted image by image: L = L_VAE + gamma w CE (eq. 3)."""
+
+    def hold(self, images: np.ndarray, target=None) -> None:
+        """Keep images, and for each the label that it was given and the weight w of that label, 0 at first."""
+        self.labels = keras.Variable(np.zeros(len(images), "int32"), trainable=False, dtype="int32", name="labels")
+        self.weights_of_labels = keras.Variable(np.zeros(len(images), "float32"), trainable=False, name="weights")
+        super().hold(images, target)
+
+    def _batch(self, rows):
+        images, targets = super()._batch(rows)
+        everyone = ops.ones_like(rows, dtype="float32")
+        targets |= {"latent": everyone, "classes": ops.take(self.labels, rows)}  # "latent" is compared with N(0, I)
+        weights = ops.take(self.weights_of_labels, rows)
+        return images, targets, {"reconstruction": everyone, "latent": everyone, "classes": weights}
+
+
+class VAE(Method):
+    """Semi-supervised variational autoencoder.
+
+    Args:
+        n_classes: classes that an annotator can name.
+        z_dim: dimensions of the latent space.
+        beta: weight of the KL divergence. gamma: of the classification; 0 asks nobody.
+        a: rate of the confidence's decay with the distance from the centre.
+        n_clusters: clusters to name after an epoch; 0 for the elbow.
+        clustering: "kmeans", or "mixture" with its posterior as the confidence.
+        distance: of k-means, "euclidean" or "mahalanobis".
+        decay: of the confidence, "exponential" or "gaussian".
+        depth: levels of the top-down hierarchy; 1 splits no cluster.
+        query: what the annotator sees: "centers", or for comparison `n_clusters` single images after an epoch, at
+            "random" or the most "uncertain" of the class head.
+        batch_size: images a step.
+        learning_rate: Adam's.
+        epochs: in all. unsupervised_epochs: those before the first names.
+        seed: of everything random.
+
+    Attributes after `fit`:
+        encoder_, decoder_, head_: Keras models, images to z_mean, z to images, z to class probabilities.
+        labels_: int64 (n,), the predicted classes. history_: a list of dicts, one an epoch.
+        annotations_: how many pictures were shown. n_iter_, converged_: iterations done, always True.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_classes: int = 10,
+        z_dim: int = 10,
+        beta: float = 5.0,
+        gamma: float = 150.0,
+        a: float = 5.0,
+        n_clusters: int = 0,
+        clustering: str = "kmeans",
+        distance: str = "euclidean",
+        decay: str = "exponential",
+        depth: int = 2,
+        query: str = "centers",
+        batch_size: int = 64,
+        learning_rate: float = 0.001,
+        epochs: int = 5,
+        unsupervised_epochs: int = 1,
+        seed: int = 0,
+    ):
+        self.n_classes = n_classes
+        self.z_dim = z_dim
+        self.beta = beta
+        self.gamma = gamma
+        self.a = a
+        self.n_clusters = n_clusters
+        self.clustering = clustering
+        self.distance = distance
+        self.decay = decay
+        self.depth = depth
+        self.query = query
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.unsupervised_epochs = unsupervised_epochs
+        self.seed = seed
+
+    def check_settings(self) -> None:
+        """Refuse settings out of range, before there are data; raises ValueError."""
+        inf = np.inf
+        self._require(n_classes=(2, inf), z_dim=(1, inf), beta=(0, 1e6), gamma=(0, 1e6), a=(1e-6, 1e6), depth=(1, 10))
+        self._require(batch_size=(1, inf), learning_rate=(1e-8, 1), epochs=(0, inf), n_clusters=(0, inf))
+        self._require(unsupervised_epochs=(1, inf), seed=(0, 2**31 - 1))
+        self._require_one_of("clustering", "kmeans", "mixture")
+        self._require_one_of("distance", "euclidean", "mahalanobis")
+        self._require_one_of("decay", "exponential", "gaussian")
+        self._require_one_of("query", "centers", "random", "uncertain")
+        if self.n_clusters == 1:
+            raise ValueError("n_clusters must be 2 or more, or 0 for the elbow; received 1")
+        if self.query != "centers" and not self.n_clusters:
+            raise ValueError(
+                f"query={self.query} needs n_clusters (K), the pictures to show after an epoch; received 0"
+            )
+
+    def check(self, images: np.ndarray) -> np.ndarray:
+        """Refuse settings or images out of range; returns the images as `fit` uses them.
+
+        Raises:
+            ValueError: with what was expected and what was received.
+        """
+        self.check_settings()
+        images = self.checked_images(images)
+        networks.require_quarters(images.shape[1:])
+        self._require(n_clusters=(0, len(images)))
+        if not self.n_clusters and len(images) < 28:
+            raise ValueError(f"the elbow needs 28 images or more; received {len(images)}: give n_clusters (K)")
+        return images
+
+    def _build(self, image_shape):
+        keras.utils.set_random_seed(self.seed)
+        self._variational = networks.variational_encoder(image_shape, self.z_dim)
+        self.encoder_ = keras.Model(self._variational.input, self._variational.output[0], name="means")
+        self.decoder_ = networks.variational_decoder(image_shape, self.z_dim)
+        z = keras.Input((self.z_dim,), name="z")
+        self.head_ = keras.Model(z, keras.layers.Dense(self.n_classes, "softmax", name="classes")(z), name="head")
+        self._embed = fitting.batched(self.encoder_)
+        self.decode = fitting.batched(self.decoder_)
+        self._classify = fitting.batched(keras.Model(self.encoder_.input, self.head_(self.encoder_.output)))
+
+    def _model(self, images, steps) -> VariationalModel:
+        z_mean, z_std = self._variational.output
+        z = Sampling(self.seed, name="sampling")([z_mean, z_std])
+        outputs = {
+            "reconstruction": self.decoder_(z),
+            "latent": keras.layers.Concatenate(name="latent")([z_mean, z_std]),
+            "classes": self.head_(z),
+        }
+        model = VariationalModel(self._variational.input, outputs, name="vae")
+        model.compile(
+            keras.optimizers.Adam(self.learning_rate),
+            loss={
+                "reconstruction": losses.binary_cross_entropy,
+                "latent": lambda _, latent: losses.kl_standard_normal(*ops.split(latent, 2, axis=-1)),
+                "classes": losses.cross_entropy,
+            },
+            loss_weights={"reconstruction": 1.0, "latent": self.beta, "classes": self.gamma},
+            steps_per_execution=fitting.steps_per_call(steps, checkpoints.Readings.INTERVAL),
+            jit_compile=False,
+        )
+        model.hold(images)
+        return model
+
+    def fit(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        annotator: Ledger | None = None,
+        directory: Path | str | None = None,
+        score: Callable[[], dict[str, float]] | None = None,
+        read: Callable[[], dict[str, float]] | None = None,
+        progress: bool = True,
+        strategy=None,
+    ) -> VAE:
+        """Train, asking the annotator after each epoch but the last.
+
+        Args:
+            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
+            labels: not used; there for a common interface. Names come from the annotator alone.
+            annotator: asked for names; None trains without any, as gamma = 0 does.
+            directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
+            score: named numbers to report after each epoch. read: the same, every 300 steps.
+            progress: show a bar, and a line after each epoch.
+            strategy: a `tf.distribute.Strategy` to train under.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: settings or images are out of range, `directory` belongs to another fit, or the annotator
+                gave no answer.
+            FloatingPointError: the loss is no longer a number.
+        """
+        images = self.check(images)
+        directory = directory and Path(directory)
+        replicas = fitting.replicas(strategy, len(images), self.batch_size)
+        if directory:
+            asked = annotator is not None
+            checkpoints.claim(directory, {**self.get_params(), "asked": asked, "replicas": replicas}, images=images)
+        steps = -(-len(images) // self.batch_size)
+        with fitting.scope(strategy):
+            self._build(images.shape[1:])
+            model = self._model(images, steps)
+        rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
+        naming = Naming(self, images, annotator if self.gamma else None, directory, steps, score, progress)
+        readings = checkpoints.Readings(directory and directory / "readings.csv", steps, read)
+        self.history_ = self._train(
+            model, rows, steps, self.epochs * steps, directory, "vae", progress, naming, readings
+        )
+        self.readings_, self.centers_ = readings.rows, naming.centers
+        self.n_iter_, self.converged_ = self.epochs * steps, True
+        self.annotations_ = annotator.shown(self.epochs) if annotator else 0
+        self.labels_ = self.predict(images)
+        return self
+
+    # ------------------------------------------------------------------ the fitted model
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 (n, n_classes), of images (n, height, width, channels)."""
+        self._require_fitted()
+        return self._classify(self.checked_images(images, self.encoder_.input_shape[1:]))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Classes, int64 (n,), of images (n, height, width, channels)."""
+        return self.predict_proba(images).argmax(axis=1)
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """Reconstructions from the latent means, float32 in 0..1, of images (n, height, width, channels)."""
+        return self.decode(self.transform(images))
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        checkpoints.save_weights(self._whole(), path)
+
+    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> VAE:
+        """Take a fitted model from `save`.
+
+        Args:
+            path: the `.weights.h5` file.
+            image_shape: (height, width, channels).
+        """
+        self._build(image_shape)
+        self._whole().load_weights(path)
+        return self
+
+    def _whole(self) -> keras.Model:
+        z_mean, z_std = self._variational.output
+        return keras.Model(self._variational.input, [z_std, self.decoder_(z_mean), self.head_(z_mean)])
+
+    def export(self, path: Path | str) -> None:
+        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
+
+        Its functions of images: `serving_default` gives "class" int64 (n,) and "probabilities" float32 (n, n_classes),
+        `embed` "embeddings" (z_mean), `reconstruct` "reconstructions"; `generate` takes "z", float32 (n, z_dim), and
+        gives "images".
+        """
+        self._require_fitted()
+
+        def classify(images):
+            probabilities = self.head_(self.encoder_(images, training=False))
+            return {"class": tf.argmax(probabilities, axis=1), "probabilities": probabilities}
+
+        def generate(z):
+            return {"images": self.decoder_(z, training=False)}
+
+        functions = {"serving_default": classify, **self._encoder_functions()}
+        of_latents = {"generate": (generate, [tf.TensorSpec((None, self.z_dim), tf.float32, name="z")])}
+        parts = [self._variational, self.decoder_, self.head_]
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts, of_latents)

@@ -1,0 +1,186 @@
+"""Training in which someone names pictures, scored on the test images (document 000)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from deepcluster_tf import checkpoints, datasets, results
+from deepcluster_tf.annotation.browser import Browser
+from deepcluster_tf.annotation.file import File
+from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.annotation.reader import Reader
+from deepcluster_tf.files import read_json, write_json
+
+VALIDATION = 128  # images on which reconstructions are read (document 000, 3.2)
+
+
+@dataclass
+class Annotated:
+    """How document 000 runs and scores its method.
+
+    Attributes:
+        annotator: "reader", a classifier that plays the human; "file" with `answers`; or "browser".
+        threshold: the reader's confidence below which a picture shows no class.
+        answers: a file of answers, for the annotator "file".
+        class_names: what can be named, where the data have no classes of their own.
+        port: of the annotator "browser".
+    """
+
+    annotator: str = "reader"
+    threshold: float = 0.7
+    answers: str | None = None
+    class_names: tuple[str, ...] = ()
+    port: int = 8765
+
+    suffix = ""
+
+    @property
+    def settings(self) -> dict:
+        """What the run's variant and its record name beside the method's settings."""
+        settings = {"annotator": self.annotator}
+        if self.annotator == "reader" and self.threshold != 0.7:
+            settings["threshold"] = self.threshold
+        if self.annotator == "file":
+            settings["answers"] = hashlib.sha256(Path(self.answers).read_bytes()).hexdigest()[:8]
+        return settings
+
+    def check_settings(self) -> None:
+        """Refuse what can be refused before there are data; raises ValueError."""
+        if self.annotator not in ("reader", "file", "browser"):
+            raise ValueError(f"the annotator must be reader, file or browser; received {self.annotator!r}")
+        if (self.annotator == "file") != (self.answers is not None):
+            raise ValueError("the annotator file reads ANSWERS=path, and no other does: give both, or neither")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"the reader's threshold must be in 0..1; received {self.threshold:g}")
+        if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
+            raise ValueError(f"class names must be different words; received {', '.join(map(repr, self.class_names))}")
+
+    def check(self, method, dataset: datasets.Dataset) -> None:
+        """Refuse what does not fit the data, and tell the method how many classes there are; raises ValueError."""
+        known = (dataset.labels >= 0).all()
+        if known and self.class_names:
+            raise ValueError(f"{dataset.name} has classes of its own: expected no CLASSES")
+        self._names = dataset.class_names if known else self.class_names
+        if len(self._names) < 2:
+            raise ValueError(f"{dataset.name} has no classes: expected CLASSES=name,name,... with two names or more")
+        if self.annotator == "reader" and not known:
+            raise ValueError(
+                "a reader learns from labelled images, and these have none: use ANNOTATOR=browser, or file with ANSWERS"
+            )
+        if self.annotator == "file":
+            File(self.answers, self._names)
+        method.n_classes = len(self._names)
+        self._training, self._validation = split(dataset) if known else (np.arange(len(dataset.images)), None)
+        method.check(dataset.images[self._training])
+
+    def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
+        """Fit, with names from the annotator, and score.
+
+        Args:
+            method: unfitted, a VAE.
+            dataset: checked.
+            data: the data set's name in file names.
+            work: the folder of checkpoints.
+            again: not used.
+            how: progress and strategy, as `fit` takes them.
+
+        Returns:
+            the record's fields.
+        """
+        reader = None
+        if self._validation is not None:
+            reader = kept_reader(dataset, self._training, data, self.threshold, how["progress"])
+        annotator = {
+            "reader": lambda: reader,
+            "file": lambda: File(self.answers, self._names),
+            "browser": lambda: Browser(self._names, self.port),
+        }[self.annotator]()
+        ledger = Ledger(annotator, self._names, work / "annotations.csv") if method.gamma else None
+        score, read = self._reports(method, dataset, reader)
+        method.fit(dataset.images[self._training], annotator=ledger, directory=work, score=score, read=read, **how)
+        return {
+            "class_names_given": list(self._names),
+            "annotations": method.annotations_,
+            "notices": getattr(annotator, "notices", []),
+            "seconds": {"training": round(sum(row["seconds"] for row in method.history_), 1)},
+            "metrics": self._metrics(method, dataset, reader),
+            "arrays": {"centers": method.centers_},
+        }
+
+    def _reports(self, method, dataset, reader):
+        """What is reported after each epoch and every 300 steps; nothing where no class is known."""
+        if reader is None:
+            return None, None
+        test = dataset.test if len(dataset.images[dataset.test]) else self._validation
+        images, classes = dataset.images[test], dataset.labels[test]
+        return (
+            lambda: {"test_acc": float(np.mean(method.predict(images) == classes))},
+            lambda: {"reconstruction_acc": reconstruction_accuracy(method, reader, dataset, self._validation)},
+        )
+
+    def _metrics(self, method, dataset, reader) -> dict:
+        if reader is None:
+            return {}
+        stood_in = "a reader, not a person, named the centres" if self.annotator == "reader" else self.annotator
+        test = dataset.test if len(dataset.images[dataset.test]) else self._validation
+        where = f"{len(dataset.images[test]):,} {'test' if test is dataset.test else 'validation'} images"
+        rows = self._validation
+        values = {
+            "test_acc": (
+                float(np.mean(method.predict(dataset.images[test]) == dataset.labels[test])),
+                f"class head on the {where}; {stood_in}",
+                len(dataset.images[test]),
+            ),
+            "reconstruction_acc": (
+                reconstruction_accuracy(method, reader, dataset, rows),
+                f"{len(rows)} validation images whose reconstruction a reader, not a person, names rightly",
+                len(rows),
+            ),
+            "reader_acc": (
+                float(np.mean(reader.read(dataset.images[test])[0] == dataset.labels[test])),
+                f"the reader itself on the {where}",
+                len(dataset.images[test]),
+            ),
+        }
+        return {name: dict(zip(("value", "protocol", "n"), what)) for name, what in values.items()}
+
+
+def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows without 128 that are set apart, stratified by class, for validation; the same for every seed."""
+    rows = np.arange(len(dataset.images))[dataset.train]
+    training, validation = train_test_split(rows, test_size=VALIDATION, stratify=dataset.labels[rows], random_state=0)
+    return np.sort(training), np.sort(validation)
+
+
+def reconstruction_accuracy(method, reader: Reader, dataset: datasets.Dataset, rows: np.ndarray) -> float:
+    """The share of images whose reconstruction the reader names with the right class, and is sure enough of."""
+    classes, confidences = reader.read(method.reconstruct(dataset.images[rows]))
+    return float(np.mean((classes == dataset.labels[rows]) & (confidences >= reader.threshold)))
+
+
+def kept_reader(
+    dataset: datasets.Dataset, rows: np.ndarray, data: str, threshold: float, progress: bool = True
+) -> Reader:
+    """The data set's reader: the one kept under `results/pretrained`, or one trained now and kept there.
+
+    Raises:
+        ValueError: the kept reader was made from other images.
+    """
+    directory = results.ROOT / "pretrained" / f"{data}-reader"
+    weights, path = directory / "reader.weights.h5", directory / "record.json"
+    images = dataset.images[rows]
+    reader = Reader(len(dataset.class_names), threshold)
+    with results.locked(directory):
+        if path.exists():
+            if read_json(path)["images_sha256"] != checkpoints.digest(images):
+                raise ValueError(f"{weights} was made from other images: remove {directory} to train it anew")
+            return reader.load(weights, images.shape[1:])
+        provenance = results.provenance()
+        reader.fit(images, dataset.labels[rows], progress).save(weights)
+        write_json(path, {"images_sha256": checkpoints.digest(images), **provenance})
+    return reader

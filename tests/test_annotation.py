@@ -1,0 +1,206 @@
+"""Annotators: answers survive, files repeat them, the page serves and refuses, the reader reads."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from deepcluster_tf.annotation import Answer, Question
+from deepcluster_tf.annotation.browser import Browser
+from deepcluster_tf.annotation.file import File
+from deepcluster_tf.annotation.ledger import Ledger, read_answers
+from deepcluster_tf.annotation.reader import Reader
+
+NAMES = ("cat", "dog", "a, b")
+
+
+def question(cluster, epoch=1, size=10, picture=None):
+    picture = np.full((4, 4, 1), 0.5, np.float32) if picture is None else picture
+    return Question(epoch, cluster, picture, np.zeros((2, 4, 4, 1), np.uint8), size, True)
+
+
+class Script:
+    """Says what it is told to, and counts."""
+
+    def __init__(self, *said):
+        self.said, self.given = said, None
+
+    def annotate(self, questions, given):
+        self.given = given
+        by_name = {q.cluster: q for q in questions}
+        for name, answer in self.said:
+            yield by_name[name], answer
+
+
+def test_answers_are_on_disk_at_once_and_are_not_asked_again(tmp_path):
+    path = tmp_path / "work" / "annotations.csv"
+    asked = [question("0"), question("1"), question("1.2")]
+
+    class Dies(Script):
+        def annotate(self, questions, given):
+            yield questions[0], Answer(2, 0.25)
+            yield questions[1], Answer(-1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Ledger(Dies(), NAMES, path).ask(asked)
+    assert path.read_text() == 'epoch,cluster,size,label,confidence\n1,0,10,"a, b",0.25\n1,1,10,,1.0\n'
+    rest = Script(("1.2", Answer(0, 0.5)))
+    ledger = Ledger(rest, NAMES, path)
+    assert ledger.ask(asked) == [Answer(2, 0.25), Answer(-1), Answer(0, 0.5)]
+    assert rest.given == {(1, "0"): Answer(2, 0.25), (1, "1"): Answer(-1)}
+    assert ledger.shown(1) == 3 and ledger.shown(0) == 0
+    nobody = Ledger(None, NAMES, path)
+    assert nobody.ask(asked)[2] == Answer(0, 0.5)
+    assert nobody.answers(1)["1.2"] == Answer(0, 0.5)
+
+
+def test_a_later_answer_counts_and_one_can_be_taken_back(tmp_path):
+    path = tmp_path / "annotations.csv"
+    said = Script(("0", Answer(0)), ("0", Answer(1)), ("1", Answer(0)), ("1", None), ("1", Answer(-1)))
+    assert Ledger(said, NAMES, path).ask([question("0"), question("1")]) == [Answer(1), Answer(-1)]
+    with pytest.raises(ValueError, match="cluster 1 of epoch 1 was not answered"):
+        Ledger(Script(("0", Answer(0)), ("1", Answer(0)), ("1", None)), NAMES).ask([question("0"), question("1")])
+
+
+@pytest.mark.parametrize("bad", [{"label": 3.5}, {"label": -2}, {"label": 0, "confidence": 1.5}])
+def test_an_impossible_answer_is_refused(bad):
+    with pytest.raises(ValueError, match="a class or -1, and a confidence in 0..1"):
+        Answer(**bad)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_file_repeats_a_run(tmp_path, kind):
+    path = tmp_path / f"answers.{kind}"
+    rows = [
+        {"epoch": 1, "cluster": "0", "size": 10, "label": "dog", "confidence": 0.9},
+        {"epoch": 1, "cluster": "0.1", "size": 10, "label": "", "confidence": 1},
+    ]
+    if kind == "json":
+        path.write_text(json.dumps(rows))
+    else:
+        path.write_text("epoch,cluster,size,label,confidence\n1,0,10,dog,0.9\n1,0.1,10,,1\n")
+    file = File(path, NAMES)
+    assert Ledger(file, NAMES).ask([question("0"), question("0.1")]) == [Answer(1, 0.9), Answer(-1, 1)]
+    assert file.notices == []
+    with pytest.warns(UserWarning, match="had 10 images when it was named, here it has 12: this is no exact rep"):
+        Ledger(file, NAMES).ask([question("0", size=12)])
+    assert len(file.notices) == 1
+    with pytest.raises(ValueError, match="has no answer for cluster 0 after epoch 2"):
+        Ledger(file, NAMES).ask([question("0", epoch=2)])
+    with pytest.raises(ValueError, match="no class is named 'dog': expected one of 0, 1, or nothing"):
+        File(path, ("0", "1"))
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "epoch,cluster,size,label,confidence\nx,0,1,cat,1\n"])
+def test_a_file_that_is_none_is_refused(tmp_path, text):
+    path = tmp_path / "answers.csv"
+    path.write_text(text)
+    if not text:
+        assert read_answers(path) == {}  # nothing is answered yet
+        path = tmp_path / "missing.csv"
+    with pytest.raises(ValueError, match=f"{path} is no file of answers .*: expected CSV or JSON with epoch, cluster"):
+        read_answers(path)
+
+
+# ---------------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def browser():
+    browser = Browser(NAMES, port=0)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def client(browser):
+    return browser._app().test_client()
+
+
+def start(browser, questions, given=None):
+    """Let the browser ask in a thread of its own; returns the list that its answers come in."""
+    came = []
+    thread = threading.Thread(target=lambda: came.extend(browser.annotate(questions, given or {})), daemon=True)
+    thread.start()
+    for _ in range(500):
+        if browser.questions:
+            return came, thread
+        thread.join(0.01)
+    raise AssertionError("no round began")
+
+
+HERE = {"Host": "127.0.0.1:1"}
+
+
+def post(client, path, **said):
+    return client.post(path, json=said, headers=HERE)
+
+
+def test_a_round_on_the_page(browser, client):
+    assert client.get("/state", headers=HERE).json == {"classes": list(NAMES), "epoch": None, "questions": []}
+    came, thread = start(browser, [question("0"), question("1")], {(1, "1"): Answer(0, 0.5)})
+    state = client.get("/state", headers=HERE).json
+    assert state["epoch"] == 1 and [q["answer"] for q in state["questions"]] == [None, {"label": 0, "confidence": 0.5}]
+    refused = post(client, "/finish")
+    assert refused.status_code == 400 and refused.json["error"] == "1 pictures have no answer yet"
+    state = post(client, "/answer", epoch=1, cluster="0", label=2, confidence=0.75).json
+    assert state["questions"][0]["answer"] == {"label": 2, "confidence": 0.75}
+    state = post(client, "/answer", epoch=1, cluster="0", label=None, confidence=None).json
+    assert state["questions"][0]["answer"] is None
+    post(client, "/answer", epoch=1, cluster="0", label=-1, confidence=1)
+    assert post(client, "/finish").json["questions"] == []
+    thread.join(5)
+    assert [(q.cluster, answer) for q, answer in came] == [("0", Answer(2, 0.75)), ("0", None), ("0", Answer(-1, 1.0))]
+
+
+@pytest.mark.parametrize("said", [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"cluster": "0"}])
+def test_the_page_refuses_what_is_no_answer(browser, client, said):
+    start(browser, [question("0")])
+    response = post(client, "/answer", **{"epoch": 1, "cluster": "0", "confidence": 1, **said})
+    assert response.status_code == 400 and "error" in response.json
+    assert client.get("/state", headers=HERE).json["questions"][0]["answer"] is None
+
+
+def test_the_page_is_for_this_machine_alone(browser, client):
+    assert browser.server.host == "127.0.0.1"
+    assert client.get("/state", headers={"Host": "evil.example:80"}).status_code == 403
+    assert client.post("/finish", data={"a": 1}, headers=HERE).status_code == 415
+    assert client.get("/", headers=HERE).headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert client.get("/page/page.js", headers=HERE).status_code == 200
+    with pytest.raises(OSError, match="is in use: stop what uses it, or give PORT=another"):
+        Browser(NAMES, port=browser.server.port)
+
+
+def test_pictures_are_served(browser, client):
+    ramp = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
+    start(browser, [question("0", picture=ramp)])
+    import io
+
+    from PIL import Image
+
+    served = np.array(Image.open(io.BytesIO(client.get("/picture/1/0.png", headers=HERE).data)))
+    np.testing.assert_array_equal(served, np.round(255 * ramp[..., 0]))
+    assert client.get("/nearest/1/0/1.png", headers=HERE).status_code == 200
+    for missing in ("/nearest/1/0/2.png", "/picture/1/7.png", "/picture/2/0.png"):
+        assert client.get(missing, headers=HERE).status_code == 404
+
+
+# ---------------------------------------------------------------------- the reader
+
+
+def test_reader_reads_and_knows_when_it_cannot(digits):
+    reader = Reader(10, steps=600).fit(digits.images[:1200], digits.labels[:1200], progress=False)
+    classes, confidences = reader.read(digits.images[1500:])
+    assert np.mean(classes == digits.labels[1500:]) > 0.9
+    one, other = digits.images[1500:][:100] / np.float32(255), digits.images[1500:][100:200] / np.float32(255)
+    different = digits.labels[1500:1600] != digits.labels[1600:1700]
+    blends = reader.read(np.float32(one + other)[different] / 2)[1]
+    assert blends.mean() < confidences.mean() - 0.2  # a blend of two classes is read with less confidence
+    asked = [question("0", picture=one[0]), question("1", picture=one[1])]
+    reader.threshold = 0.0
+    said = dict(reader.annotate(asked, {(1, "0"): Answer(3)}))
+    assert list(said) == [asked[1]] and said[asked[1]].label == reader.read(one[1:2])[0][0]
+    reader.threshold = 1.0
+    assert [answer.label for _, answer in reader.annotate(asked, {})] == [-1, -1]

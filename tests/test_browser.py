@@ -1,0 +1,127 @@
+"""The page in a real headless Chromium, as a person uses it: make test-slow (Debian: chromium, chromium-driver)."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from deepcluster_tf.annotation import Answer, Question
+from deepcluster_tf.annotation.browser import Browser
+from deepcluster_tf.annotation.ledger import Ledger
+
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("chromium") or not shutil.which("chromedriver"), reason="no chromium"),
+]
+
+
+@pytest.fixture
+def window():
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,900"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(digits):
+    browser = Browser(digits.class_names, port=0)
+    yield browser
+    browser.close()
+
+
+def questions(digits, epoch, n):
+    pictures = digits.images / np.float32(255)
+    return [Question(epoch, str(i), pictures[i], digits.images[i : i + 8], 100 + i, True) for i in range(n)]
+
+
+def until(window, what):
+    WebDriverWait(window, 15).until(lambda _: what())
+
+
+def text(window, name):
+    return window.find_element(By.ID, name).text
+
+
+def press(window, *keys):
+    """Press keys, each once the page shows what the one before did."""
+    look = lambda: [text(window, name) for name in ("where", "about", "sure")]
+    for key in keys:
+        before = look()
+        window.find_element(By.TAG_NAME, "body").send_keys(key)
+        WebDriverWait(window, 15).until(lambda _, before=before: look() != before)
+
+
+def test_a_person_names_two_rounds(window, browser, digits, tmp_path):
+    ledger = Ledger(browser, digits.class_names, tmp_path / "annotations.csv")
+    window.get(browser.url)
+    until(window, lambda: "Training goes on" in text(window, "message"))
+    rounds = []
+    asking = threading.Thread(
+        target=lambda: rounds.extend(ledger.ask(questions(digits, epoch, n)) for epoch, n in ((1, 5), (2, 2))),
+        daemon=True,
+    )
+    asking.start()
+    until(window, lambda: text(window, "where") == "After epoch 1: 0 of 5 answered")
+    picture = window.find_element(By.ID, "picture")
+    until(window, lambda: picture.get_property("naturalWidth") == 8)
+    assert picture.size["width"] >= 200
+    assert len(window.find_elements(By.CSS_SELECTOR, "#nearest img")) == 8
+    assert not window.find_element(By.ID, "finish").is_enabled()
+
+    press(window, "0")
+    press(window, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert text(window, "sure") == "90 %"
+    press(window, "1")
+    assert text(window, "where") == "After epoch 1: 2 of 5 answered" and text(window, "sure") == "100 %"
+    assert (tmp_path / "annotations.csv").read_text().splitlines()[1:] == ["1,0,100,0,1.0", "1,1,101,1,0.9"]
+    window.save_screenshot(str(tmp_path / "round.png"))
+
+    press(window, "7")  # a mistake, undone
+    press(window, Keys.BACKSPACE)
+    assert text(window, "where") == "After epoch 1: 2 of 5 answered" and "cluster 2," in text(window, "about")
+    press(window, "n")
+    window.refresh()
+    until(window, lambda: text(window, "where") == "After epoch 1: 3 of 5 answered")
+    assert "cluster 3," in text(window, "about")
+
+    window.switch_to.new_window("tab")  # the first tab is closed, and another opened
+    first, second = window.window_handles
+    window.switch_to.window(first)
+    window.close()
+    window.switch_to.window(second)
+    window.get(browser.url)
+    until(window, lambda: text(window, "where") == "After epoch 1: 3 of 5 answered")
+    window.find_element(By.CSS_SELECTOR, "#classes button[data-label='3']").click()
+    until(window, lambda: "4 of 5" in text(window, "where"))
+    press(window, "4")
+    window.save_screenshot(str(tmp_path / "answered.png"))
+    window.find_element(By.ID, "finish").click()
+
+    until(window, lambda: text(window, "where") == "After epoch 2: 0 of 2 answered")  # by itself
+    press(window, "0", "1")
+    press(window, Keys.ENTER)
+    until(window, lambda: "Training goes on" in text(window, "message"))
+    window.save_screenshot(str(tmp_path / "waiting.png"))
+    asking.join(10)
+    assert rounds[0] == [Answer(0, 1.0), Answer(1, 0.9), Answer(-1, 1.0), Answer(3, 1.0), Answer(4, 1.0)]
+    assert rounds[1] == [Answer(0, 1.0), Answer(1, 1.0)]
+    assert [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_page_says_that_training_stopped(window, digits):
+    browser = Browser(digits.class_names, port=0)
+    asking = threading.Thread(target=lambda: list(browser.annotate(questions(digits, 1, 3), {})), daemon=True)
+    asking.start()
+    window.get(browser.url)
+    until(window, lambda: "0 of 3" in text(window, "where"))
+    browser.close()
+    until(window, lambda: "The training has stopped" in text(window, "error"))
