@@ -27,10 +27,11 @@ VARIABLES_fashion-vae   := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
 VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
+VARIABLES_mnist-vae-table         := STRATEGY DATA_DIR
 VARIABLES_export        := RUN TO
 VARIABLES_data          := DATA_DIR
 
-TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean help
+TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table mnist-vae-table data tables figures export bench test test-slow lint clean help
 
 # A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
@@ -62,7 +63,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
-.PHONY: help $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table data tables figures export bench test test-slow lint clean
+.PHONY: help $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table mnist-vae-table data tables figures export bench test test-slow lint clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -101,6 +102,15 @@ fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, i
 	@for sup in 0 0.01 0.03 0.05 0.1 0.2 0.3 0.5; do \
 	  $(PY) runners.dcec fashion-dcec --sup=$$sup $(call flags,$@) || exit 1; done
 	@$(PY) runners.dcec fashion-dcec --sup=0 --lambda=0.1 $(call flags,$@)
+	@$(PY) runners.tables && $(PY) runners.figures
+
+WAYS := "" --k=16 "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
+  "--query=random --k=16" "--query=uncertain --k=16" "--query=random --k=90" "--query=uncertain --k=90" --gamma=0
+Z_DIMS := 1 2 3 4 5 9 13 17 21
+mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, five seeds, in turn: hours
+	@for seed in 0 1 2 3 4; do \
+	  for way in $(WAYS) $(Z_DIMS:%="--gamma=0 --z=%"); do \
+	    $(PY) runners.vae mnist-vae $$way --seed=$$seed $(call flags,$@) || exit 1; done; done
 	@$(PY) runners.tables && $(PY) runners.figures
 
 fashion-encodings-table: $(VENV)/.installed ## every row of document 002's table, three seeds, in turn

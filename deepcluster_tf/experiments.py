@@ -61,7 +61,7 @@ EXPERIMENTS = {
         Experiment("fashion-raw", "fashion", reference="fashion-encodings", **_RAW),
         Experiment("mnist-raw", "mnist", **_RAW),
         Experiment("digits-raw", "digits", **_RAW),
-        Experiment("mnist-vae", "mnist", **_VAE),
+        Experiment("mnist-vae", "mnist", reference="mnist-vae", **_VAE),
         Experiment("fashion-vae", "fashion", **_VAE),
         Experiment("digits-vae", "digits", settings=_FEW, **_VAE),
         Experiment("vae", "", **_VAE),

@@ -18,6 +18,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from deepcluster_tf.files import read_json
 
 SCHEMA = 1
@@ -110,6 +112,20 @@ def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
         if result.get("budget") == budget:
             found.append({**result, "directory": path.parent})
     return found
+
+
+def runs_of(experiment: str, variant_name: str, root: Path | None = None) -> list[dict]:
+    """The recorded results of one experiment and variant at the paper's budget, a seed each."""
+    found = all_results(root)
+    return [run for run in found if (run["experiment"], run["directory"].parent.name) == (experiment, variant_name)]
+
+
+def mean_and_std(values: list[float], name: str) -> dict[str, float]:
+    """`name` and `name_std`: mean and standard deviation (n - 1) of a score over seeds; NaN where there are too few."""
+    return {
+        name: float(np.mean(values)) if values else np.nan,
+        f"{name}_std": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan,
+    }
 
 
 def reference(root: Path | None = None) -> dict:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf import experiments, figures, tables
-from deepcluster_tf.tables import encodings, markdown, supervision
+from deepcluster_tf import experiments, figures, results, tables
+from deepcluster_tf.figures import annotation as drawing
+from deepcluster_tf.tables import annotation, encodings, markdown, supervision
 
 REPOSITORY = Path(__file__).parents[1]
 FASHION = experiments.get("fashion-dcec")
@@ -89,6 +90,35 @@ def test_encodings_by_hand(root):
     assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
 
 
+def vae_runs(root):
+    for seed, accuracy in ((0, 0.70), (1, 0.80)):
+        scores = {"test_acc": accuracy, "reconstruction_acc": 0.5}
+        more = {"annotations": 40 + seed * 20, "class_names_given": list("0123456789")}
+        record(root, "mnist-vae", "annotator-reader", seed, {}, scores, **more)
+        folder = root / "runs" / "mnist-vae" / "annotator-reader" / f"seed-{seed}"
+        rows = [f"{e},{20 * e},{accuracy - 0.1 * (5 - e)}" for e in range(1, 6)]
+        (folder / "history.csv").write_text("\n".join(["epoch,annotations,test_acc", *rows]))
+        (folder / "readings.csv").write_text("epoch,reconstruction_acc\n0.32,0.1\n0.64,0.3\n")
+        pictures = {f"pictures_{epoch}": np.zeros((3, 8, 8, 1), np.uint8) for epoch in (1, 5)}
+        np.savez(folder / "centers.npz", labels_1=np.array([3, -1, 0]), labels_5=np.full(3, -1), **pictures)
+
+
+def test_annotations_by_hand(root):
+    experiment = experiments.get("mnist-vae")
+    vae_runs(root)
+    ours = row(annotation.table(experiment, root), what="k-means, as published")
+    # the deviation of 0.70 and 0.80 is sqrt(2 * 0.05^2 / 1) = 0.070711; the document prints 0.75
+    assert ours["test_acc"] == pytest.approx(0.75) and ours["test_acc_std"] == pytest.approx(0.070711, abs=1e-6)
+    assert ours["annotations"] == 50 and ours["test_acc_difference"] == pytest.approx(0)
+    page = annotation.page(experiment, root)
+    assert "| k-means, as published | 50 | 0.7500 ± 0.0707 | 0.7500 | +0.0000 | 0.5000 ± 0.0000 | 2 | paper |" in page
+    assert "a reader stood in for that person" in page
+    found = drawing.curve(results.runs_of("mnist-vae", "annotator-reader", root), "history.csv", "epoch", "test_acc")
+    assert found["mean"].tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65, 0.75])
+    drawn = drawing.write(root / "figures", root)
+    assert len(drawn) == 5 and all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
 def test_fill_replaces_what_is_between_the_comments():
     text = "a\n<!-- table x: by make -->\nold\n<!-- end -->\nb\n<!-- table y: by make -->\n<!-- end -->\n"
     filled = markdown.fill(text, "table x", "new")
@@ -100,14 +130,14 @@ def test_fill_replaces_what_is_between_the_comments():
 def test_everything_is_written(root):
     written = tables.write_all(root)
     assert [path.name for path in written] == [
-        f"{name}.{kind}" for name in ("fashion-dcec", "fashion-encodings") for kind in ("md", "csv")
+        f"{name}.{kind}" for name in ("fashion-dcec", "fashion-encodings", "mnist-vae") for kind in ("md", "csv")
     ]
     assert all(path.stat().st_size for path in written)
 
 
 def test_figures_are_drawn_from_little_and_from_nothing(root):
     drawn = figures.write_all(root)  # no embeddings: panels in words
-    assert len(drawn) == 3
+    assert len(drawn) == 7
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     shutil.rmtree(root / "runs")
-    assert len(figures.write_all(root)) == 2
+    assert len(figures.write_all(root)) == 6

@@ -15,7 +15,11 @@ from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
 
 
 class Method:
-    """Base of the methods. A subclass's constructor takes keyword-only settings and stores them under their names."""
+    """Base of the methods.
+
+    A subclass's constructor takes keyword-only settings and stores them under their names. Its `_build(image_shape)`
+    makes the networks, and `_whole()` gives a Keras model of all that `save` keeps.
+    """
 
     keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
 
@@ -51,6 +55,21 @@ class Method:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
         self._require_fitted()
         return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        checkpoints.save_weights(self._whole(), path)
+
+    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> Method:
+        """Take a fitted model from `save`, ready for `transform`, `predict` and `export`.
+
+        Args:
+            path: the `.weights.h5` file.
+            image_shape: (height, width, channels).
+        """
+        self._build(image_shape)
+        self._whole().load_weights(path)
+        return self
 
     def _encoder_functions(self) -> dict:
         """What every SavedModel of an autoencoder offers: `embed` and `reconstruct`, functions of images in 0..1."""
@@ -171,7 +190,8 @@ class EncodingMethod(Method):
     """Base of the methods that learn an encoding and then cluster it by k-means and by a Gaussian mixture.
 
     A subclass has the settings `n_clusters`, `n_init`, `seed` and `assign_by`, and builds `encoder_` and `decoder_` in
-    `_build(image_shape)`, which calls `_build_assigners`.
+    `_build(image_shape)`, which calls `_build_assigners`. After `load`, the layers are there, but not `kmeans_` and
+    `mixture_`.
     """
 
     def _cluster(self, images: np.ndarray) -> None:
@@ -218,21 +238,6 @@ class EncodingMethod(Method):
     def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
         """Cluster ids, int64 (n,); arguments as `predict_proba`."""
         return self.predict_proba(images, by).argmax(axis=1)
-
-    def save(self, path: Path | str) -> None:
-        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
-        checkpoints.save_weights(self._whole(), path)
-
-    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> EncodingMethod:
-        """Take a fitted model from `save`; `kmeans_` and `mixture_` are not part of it, their layers are.
-
-        Args:
-            path: the `.weights.h5` file.
-            image_shape: (height, width, channels).
-        """
-        self._build(image_shape)
-        self._whole().load_weights(path)
-        return self
 
     def _whole(self) -> keras.Model:
         z = self.encoder_.output

@@ -252,10 +252,6 @@ class DCEC(Method):
 
     # ------------------------------------------------------------------ the fitted model
 
-    def save(self, path: Path | str) -> None:
-        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
-        checkpoints.save_weights(self._whole(), path)
-
     def load(self, path: Path | str, image_shape: tuple[int, int, int], classes: np.ndarray | None = None) -> DCEC:
         """Take a fitted model from `save`.
 

@@ -244,21 +244,6 @@ class VAE(Method):
         """Reconstructions from the latent means, float32 in 0..1, of images (n, height, width, channels)."""
         return self.decode(self.transform(images))
 
-    def save(self, path: Path | str) -> None:
-        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
-        checkpoints.save_weights(self._whole(), path)
-
-    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> VAE:
-        """Take a fitted model from `save`.
-
-        Args:
-            path: the `.weights.h5` file.
-            image_shape: (height, width, channels).
-        """
-        self._build(image_shape)
-        self._whole().load_weights(path)
-        return self
-
     def _whole(self) -> keras.Model:
         z_mean, z_std = self._variational.output
         return keras.Model(self._variational.input, [z_std, self.decoder_(z_mean), self.head_(z_mean)])

@@ -106,6 +106,7 @@ class Annotated:
         return {
             "class_names_given": list(self._names),
             "annotations": method.annotations_,
+            "cluster_sizes": np.bincount(method.labels_, minlength=method.n_classes).tolist(),
             "notices": getattr(annotator, "notices", []),
             "seconds": {"training": round(sum(row["seconds"] for row in method.history_), 1)},
             "metrics": self._metrics(method, dataset, reader),

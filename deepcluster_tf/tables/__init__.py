@@ -7,13 +7,17 @@ from pathlib import Path
 from deepcluster_tf import experiments, results
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.files import replacing
-from deepcluster_tf.tables import encodings, supervision
+from deepcluster_tf.tables import annotation, encodings, supervision
 from deepcluster_tf.tables.markdown import deviations, fill
 from deepcluster_tf.tables.summary import summary
 
 __all__ = ["KINDS", "deviations", "fill", "referenced", "summary", "write_all", "write_readme"]
 
-KINDS = {"fashion-dcec": supervision, "fashion-encodings": encodings}  # a reference's table, page and README rows
+KINDS = {
+    "fashion-dcec": supervision,
+    "fashion-encodings": encodings,
+    "mnist-vae": annotation,
+}  # a reference's table, page and README rows
 
 
 def referenced() -> dict[str, Experiment]:

@@ -25,17 +25,14 @@ def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
     Returns:
         NaN where nothing is recorded, with the command that would fill it.
     """
-    runs = results.all_results(root)
     rows = []
     for where in ("training", "test"):
         for of in results.reference(root)[experiment.reference]["rows"]:
-            which = of["experiment"], of["variant"]
-            found = [r for r in runs if (r["experiment"], r["directory"].parent.name) == which]
+            found = results.runs_of(of["experiment"], of["variant"], root)
             row = {"scored": where, "what": of["what"], "seeds": len(found), "command": of["command"]}
             for name in SCORES:
-                values = [r["metrics"][f"{name}_{of['by']}_{where}"]["value"] for r in found]
-                row[name] = np.mean(values) if values else np.nan
-                row[f"{name}_std"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                values = [run["metrics"][f"{name}_{of['by']}_{where}"]["value"] for run in found]
+                row |= results.mean_and_std(values, name)
             row["purity_document"] = of.get("purity", np.nan) if where == "training" else np.nan
             row["purity_difference"] = row["purity"] - row["purity_document"]
             rows.append(row)
@@ -61,13 +58,12 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
 
 def _confusions(experiment: Experiment, root: Path | None) -> list[str]:
     """The confusion matrices of the first seed in the document's layout: a row a class, a column a cluster."""
-    lines, runs = [], results.all_results(root)
+    lines = []
     for of in results.reference(root)[experiment.reference]["rows"]:
-        which = of["experiment"], of["variant"]
-        run = next((r for r in runs if (r["experiment"], r["directory"].parent.name) == which), None)
-        if run and "purity" in of:
-            counts = np.array(run["confusion"][f"{of['by']}_training"])
-            lines += [f"Confusion matrix of {of['what']}, seed {run['seed']}:", "", "```", str(counts), "```", ""]
+        found = results.runs_of(of["experiment"], of["variant"], root)
+        if found and "purity" in of:
+            counts = np.array(found[0]["confusion"][f"{of['by']}_training"])
+            lines += [f"Confusion matrix of {of['what']}, seed {found[0]['seed']}:", "", "```", str(counts), "```", ""]
     return lines
 
 

@@ -25,6 +25,8 @@ def summary(result: dict, experiment: Experiment) -> str:
         spent["pretraining before"] = result["autoencoder"]["seconds"]
     seconds = ", ".join(f"{phase} {value:,.0f} s" for phase, value in spent.items())
     lines.append(f"{result['iterations']:,} iterations ({end}); {seconds}")
+    if "annotations" in result:
+        lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]
     lines.append(f"{'recorded' if result['fresh'] else 'recorded before'} in {result['directory']}")
     if not result["fresh"]:
@@ -40,8 +42,7 @@ def _printed(result: dict, experiment: Experiment) -> dict:
     if "supervision" in settings:
         return rows.get(f"{settings['supervision']:g}", {}) if settings["lam"] == 1 else {}
     which = experiment.name, result["directory"].parent.name
-    return {
-        f"purity_{row['by']}_training": row["purity"]
-        for row in rows
-        if (row["experiment"], row["variant"]) == which and "purity" in row
-    }
+    scored = result["metrics"]
+    mine = [row for row in rows if (row["experiment"], row["variant"]) == which]
+    found = {f"purity_{row['by']}_training": row["purity"] for row in mine if "purity" in row}
+    return found | {name: row[name] for row in mine for name in scored if name in row}

@@ -1,0 +1,150 @@
+"""Document 000's figures: accuracy as names are given, reconstructions, decoded cluster centres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import results
+from deepcluster_tf.figures.style import COLOURS, blank, rows_of_images, save
+
+VARIANT = "annotator-reader"
+Z_DIMS = (1, 2, 3, 4, 5, 9, 13, 17, 21)  # of the document's Figure 5
+MIXTURE = "-clusters-16-clustering-mixture"
+WAYS = {  # what names were given to -> the end of the variant's name
+    "k-means centres": "",
+    "k-means centres, 16": "-clusters-16",
+    "mixture centres, 16": MIXTURE,
+    "random images, 16 an epoch": "-clusters-16-query-random",
+    "uncertain images, 16 an epoch": "-clusters-16-query-uncertain",
+    "random images, 90 an epoch": "-clusters-90-query-random",
+    "uncertain images, 90 an epoch": "-clusters-90-query-uncertain",
+}
+NOT_YET = "make mnist-vae-table"
+
+
+def curve(runs: list[dict], file: str, x: str, y: str) -> pd.DataFrame:
+    """Mean and deviation of a column over the seeds, at each row of a log; columns x, mean, std."""
+    logs = [pd.read_csv(run["directory"] / file) for run in runs]
+    table = pd.concat([log.assign(row=range(len(log))) for log in logs]).groupby("row")
+    return pd.DataFrame({"x": table[x].mean(), "mean": table[y].mean(), "std": table[y].std().fillna(0)})
+
+
+def _draw(axes, found: pd.DataFrame, label: str, colour: str, **how) -> None:
+    axes.errorbar(
+        found["x"], found["mean"], found["std"], label=label, color=colour, marker="o", ms=4, capsize=2, **how
+    )
+
+
+def _printed(axes, points: list, label: str, colour: str) -> None:
+    axes.plot(*np.transpose(points), label=label, color=colour, marker="s", mfc="white", ls="--", ms=4)
+
+
+def _finish(axes, path: Path, title: str, x: str, y: str, empty: bool) -> Path:
+    axes.set(xlabel=x, ylabel=y, title=title, ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    if empty:
+        blank(axes, NOT_YET)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8)
+    return save(axes.figure, path)
+
+
+def _axes():
+    return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
+
+
+def accuracy_by_epoch(reference: dict, root: Path, path: Path) -> Path:
+    """Test accuracy after each epoch (document 000, Figure 4)."""
+    axes = _axes()
+    ways = {"k-means, ours": "", "Gaussian mixture, 16 clusters, ours": MIXTURE}
+    drawn = 0
+    for (label, end), colour in zip(ways.items(), COLOURS):
+        runs = results.runs_of("mnist-vae", VARIANT + end, root)
+        if runs:
+            _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} ({len(runs)} seeds)", colour)
+            drawn += 1
+    _printed(axes, reference["figure_4"], "k-means, document", COLOURS[8])
+    return _finish(
+        axes, path, "MNIST: accuracy of the class head", "epoch", "accuracy on the test images (fraction)", not drawn
+    )
+
+
+def reconstruction_by_z_dim(reference: dict, root: Path, path: Path) -> Path:
+    """Reconstruction accuracy against the latent dimensions, without names (document 000, Figure 5)."""
+    axes, rows = _axes(), []
+    for z in Z_DIMS:
+        runs = results.runs_of("mnist-vae", f"{VARIANT}-z-dim-{z}-gamma-0", root)
+        values = [run["metrics"]["reconstruction_acc"]["value"] for run in runs]
+        if values:
+            rows.append({"x": z, **results.mean_and_std(values, "mean")})
+    if rows:
+        _draw(
+            axes, pd.DataFrame(rows).rename(columns={"mean_std": "std"}).fillna(0), "ours, read by a reader", COLOURS[0]
+        )
+    _printed(axes, reference["figure_5"], "document, read by a person", COLOURS[8])
+    axes.set_xticks(Z_DIMS)
+    title = "MNIST: reconstructions that can be read, without names"
+    return _finish(axes, path, title, "latent dimensions", "share of 128 validation images", not rows)
+
+
+def reconstruction_by_epoch(reference: dict, root: Path, path: Path) -> Path:
+    """Reconstruction accuracy every 300 steps, with and without names (document 000, Figure 6)."""
+    axes, drawn = _axes(), 0
+    ways = (
+        ("with names (mixture)", MIXTURE, COLOURS[4], None),
+        ("with names (k-means)", "", COLOURS[0], "figure_6_semi_supervised"),
+        ("without", "-gamma-0", COLOURS[2], "figure_6_unsupervised"),
+    )
+    for label, end, colour, printed in ways:
+        runs = results.runs_of("mnist-vae", VARIANT + end, root)
+        if runs:
+            _draw(axes, curve(runs, "readings.csv", "epoch", "reconstruction_acc"), f"{label}, ours", colour)
+            drawn += 1
+        if printed:
+            _printed(axes, reference[printed], f"{label.partition(' (')[0]}, document", colour)
+    title = "MNIST: reconstructions that can be read, with and without names"
+    return _finish(axes, path, title, "epoch", "share of 128 validation images", not drawn)
+
+
+def accuracy_by_annotations(root: Path, path: Path) -> Path:
+    """Test accuracy against the pictures named so far: centres of clusters beside single images."""
+    axes, drawn = _axes(), 0
+    for (label, end), colour in zip(WAYS.items(), COLOURS):
+        runs = results.runs_of("mnist-vae", VARIANT + end, root)
+        if runs:
+            found = curve(runs, "history.csv", "annotations", "test_acc")
+            found["x"] = found["x"].shift(fill_value=0)  # an epoch learns from the names given before it
+            _draw(axes, found, label, colour, ls="-" if "centres" in label else ":")
+            drawn += 1
+    title = "MNIST: what naming a picture buys"
+    return _finish(axes, path, title, "pictures named so far", "accuracy on the test images (fraction)", not drawn)
+
+
+def centers(run: dict, path: Path) -> Path:
+    """Decoded cluster centres after the first and the last epoch (document 000, Figures 2 and 3)."""
+    with np.load(run["directory"] / "centers.npz", allow_pickle=False) as arrays:
+        kept = dict(arrays)
+    last = max(int(name.rpartition("_")[2]) for name in kept)
+    rows = {f"epoch {epoch}": kept[f"pictures_{epoch}"] for epoch in (1, last)}
+    names = [run["class_names_given"][label] if label >= 0 else "?" for label in kept["labels_1"]]
+    title = "Decoded cluster centres; above, what the reader saw in them after epoch 1"
+    return rows_of_images(rows, title, path, {"epoch 1": names})
+
+
+def write(folder: Path, root: Path) -> list[Path]:
+    """Draw document 000's figures from what is recorded; returns the files."""
+    reference = results.reference(root)["mnist-vae"]
+    written = [
+        accuracy_by_epoch(reference, root, folder / "mnist-vae-figure-4.png"),
+        reconstruction_by_z_dim(reference, root, folder / "mnist-vae-figure-5.png"),
+        reconstruction_by_epoch(reference, root, folder / "mnist-vae-figure-6.png"),
+        accuracy_by_annotations(root, folder / "mnist-vae-annotations.png"),
+    ]
+    runs = results.runs_of("mnist-vae", VARIANT, root)
+    if runs:
+        written.append(centers(runs[0], folder / "mnist-vae-figures-2-and-3.png"))
+    return written
