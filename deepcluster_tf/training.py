@@ -88,7 +88,14 @@ def is_finished(directory: Path) -> bool:
 
 
 def unfinish(directory: Path) -> None:
-    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it."""
+    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it.
+
+    Answers that someone gave are kept for good, under another name.
+    """
+    answers = directory / "annotations.csv"
+    if answers.exists():
+        before = len(list(directory.glob("annotations-before-*.csv")))
+        answers.rename(directory / f"annotations-before-{before + 1}.csv")
     old = directory / "part-old-work"
     shutil.rmtree(old, ignore_errors=True)
     if (directory / "work").exists():

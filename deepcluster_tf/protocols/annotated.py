@@ -102,7 +102,11 @@ class Annotated:
         }[self.annotator]()
         ledger = Ledger(annotator, self._names, work / "annotations.csv") if method.gamma else None
         score, read = self._reports(method, dataset, reader)
-        method.fit(dataset.images[self._training], annotator=ledger, directory=work, score=score, read=read, **how)
+        try:
+            method.fit(dataset.images[self._training], annotator=ledger, directory=work, score=score, read=read, **how)
+        finally:
+            if self.annotator == "browser":
+                annotator.close()
         return {
             "class_names_given": list(self._names),
             "annotations": method.annotations_,

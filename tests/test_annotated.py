@@ -1,0 +1,166 @@
+"""Document 000's runs on the digits: what is scored and recorded, answers repeated from a file, what is refused."""
+
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepcluster_tf import experiments, results, tables, training
+from deepcluster_tf.annotation import Answer
+from deepcluster_tf.annotation.reader import Reader
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.protocols import annotated
+from deepcluster_tf.protocols.annotated import Annotated
+
+SETTINGS = {"beta": 0.4, "n_clusters": 8, "clustering": "mixture", "epochs": 6, "unsupervised_epochs": 4, "depth": 1}
+TINY = Experiment("digits-x", "digits", "vae:VAE", "000", settings=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("annotated") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "ROOT", root)
+        patch.setattr(Reader.__init__, "__defaults__", (10, 0.7, 300, 0))
+        yield training.run(TINY, Annotated(threshold=0.3), progress=False)
+
+
+def test_split_is_stratified_and_the_same_for_every_seed(digits):
+    training_rows, validation = annotated.split(digits)
+    assert len(validation) == 128 and len(training_rows) == 1500 - 128
+    assert not set(training_rows) & set(validation) and validation.max() < 1500
+    share = np.bincount(digits.labels[:1500]) / 1500
+    np.testing.assert_allclose(np.bincount(digits.labels[validation]) / 128, share, atol=0.01)
+    np.testing.assert_array_equal(annotated.split(digits)[1], validation)
+
+
+def test_everything_is_recorded_and_is_that_of_the_model(finished, digits, monkeypatch):
+    directory = finished["directory"]
+    assert directory.parent.name == "annotator-reader-threshold-0.3"
+    assert finished["annotations"] == 16 and finished["class_names_given"] == list("0123456789")
+    method = TINY.method_class()(
+        **{k: v for k, v in finished["settings"].items() if k not in ("annotator", "threshold")}
+    )
+    method.load(directory / "model.weights.h5", (8, 8, 1))
+    scored = finished["metrics"]["test_acc"]
+    assert scored["value"] == np.mean(method.predict(digits.images[1500:]) == digits.labels[1500:])
+    assert scored["protocol"] == "class head on the 297 test images; a reader, not a person, named the centres"
+    last = (directory / "history.csv").read_text().splitlines()
+    column = last[0].split(",").index("test_acc")
+    assert float(last[-1].split(",")[column]) == scored["value"] and len(last) == 7
+    answers = (directory / "annotations.csv").read_text().splitlines()
+    assert len(answers) == 17 and answers[0] == "epoch,cluster,size,label,confidence"
+    with np.load(directory / "centers.npz") as kept:
+        assert kept["pictures_6"].shape == (8, 8, 8, 1)
+    assert "16 annotations" in tables.summary(finished, TINY)
+
+
+def test_answers_from_a_file_repeat_the_run_exactly(finished, tmp_path, monkeypatch):
+    answers = tmp_path / "answers.csv"
+    answers.write_text((finished["directory"] / "annotations.csv").read_text())
+    root = finished["directory"].parents[3]
+    monkeypatch.setattr(results, "ROOT", root)
+    again = training.run(TINY, Annotated("file", answers=str(answers)), progress=False)
+    assert again["directory"] != finished["directory"] and again["notices"] == []
+    assert again["metrics"]["test_acc"]["value"] == finished["metrics"]["test_acc"]["value"]
+    ours, theirs = (json.loads((r["directory"] / "result.json").read_text()) for r in (again, finished))
+    assert ours["cluster_sizes"] == theirs["cluster_sizes"]
+
+
+def test_answers_outlive_a_run_that_is_forced(finished, monkeypatch):
+    directory = finished["directory"]
+    before = (directory / "annotations.csv").read_text()
+    copy = directory.parents[1] / "copy" / "seed-0"
+    shutil.copytree(directory, copy)
+    training.unfinish(copy)
+    assert (copy / "annotations-before-1.csv").read_text() == before and not training.is_finished(copy)
+
+
+def test_accuracy_of_reconstructions_by_hand(digits):
+    class Blurred:
+        def reconstruct(self, images):
+            return images
+
+    class Sure:
+        threshold = 0.7
+
+        def read(self, images):
+            return digits.labels[:4] + np.array([0, 1, 0, 0]), np.array([0.9, 0.9, 0.5, 0.7])
+
+    # the first and the last are right and sure enough; the second is wrong, the third is not sure
+    assert annotated.reconstruction_accuracy(Blurred(), Sure(), digits, np.arange(4)) == 0.5
+
+
+def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
+    """No class is known: a person gives the names, here through the page's own routes."""
+    random = np.random.default_rng(0)
+    (tmp_path / "mine").mkdir()
+    for i in range(60):
+        shade = 40 if i % 2 else 200
+        pixels = np.clip(random.normal(shade, 10, (12, 12)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "mine" / f"{i:02}.png")
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    pages = []
+
+    class Page(annotated.Browser):
+        def __init__(self, names, port):
+            super().__init__(names, 0)
+            pages.append(self)
+
+        def annotate(self, questions, given):
+            person = threading.Thread(target=self.person, args=(questions,), daemon=True)
+            person.start()
+            yield from super().annotate(questions, given)
+
+        def person(self, questions):
+            for question in questions:
+                while not self._send(question, Answer(int(question.nearest.mean() > 120))):
+                    pass
+            self._send(None, None)
+
+    monkeypatch.setattr(annotated, "Browser", Page)
+    experiment = Experiment("vae", "", "vae:VAE", "000", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"})
+    protocol = Annotated("browser", class_names=("dark", "light"))
+    result = training.run(experiment, protocol, images=str(tmp_path / "mine"), size=12, progress=False)
+    assert result["metrics"] == {} and result["annotations"] == 4 and sum(result["cluster_sizes"]) == 60
+    assert result["settings"]["n_classes"] == 2
+    named = [line.split(",")[3] for line in (result["directory"] / "annotations.csv").read_text().splitlines()[1:]]
+    assert sorted(named) == ["dark", "dark", "light", "light"]
+    assert pages[0].server.socket.fileno() == -1  # closed with the run
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"annotator": "oracle"}, "the annotator must be reader, file or browser; received 'oracle'"),
+        ({"annotator": "file"}, "the annotator file reads ANSWERS=path"),
+        ({"answers": "x.csv"}, "the annotator file reads ANSWERS=path"),
+        ({"annotator": "file", "answers": "missing.csv"}, "missing.csv is no file of answers"),
+        ({"threshold": 1.5}, "threshold must be in 0..1; received 1.5"),
+        ({"class_names": ("a", "a")}, "class names must be different words; received 'a', 'a'"),
+        ({"class_names": ("a", "b")}, "digits has classes of its own: expected no CLASSES"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(tmp_path, monkeypatch, how, message):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    with pytest.raises(ValueError, match=message):
+        training.run(TINY, Annotated(**how), progress=False)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"annotator": "browser"}, "mine has no classes: expected CLASSES=name,name"),
+        ({"class_names": ("a", "b")}, "a reader learns from labelled images, and these have none"),
+    ],
+)
+def test_own_images_need_names_and_a_person(tmp_path, monkeypatch, how, message):
+    (tmp_path / "mine").mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
+    with pytest.raises(ValueError, match=message):
+        training.run(experiments.get("vae"), Annotated(**how), images=str(tmp_path / "mine"), size=8, progress=False)
