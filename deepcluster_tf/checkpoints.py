@@ -77,11 +77,7 @@ def restore(model: keras.Model, path: Path | None) -> int:
         raise ValueError(
             f"{path} is damaged, or of another model ({reason}): remove its folder to begin anew"
         ) from error
-    done = iterations_done(model)
-    for variable in model.non_trainable_variables:  # what dropout draws from counts its steps, and is not saved
-        if variable.path.endswith("seed_generator_state"):
-            variable.assign([ops.convert_to_numpy(variable)[0], done])
-    return done
+    return iterations_done(model)
 
 
 def iterations_done(model: keras.Model) -> int:

@@ -181,6 +181,18 @@ def steps_per_call(*steps: int, most: int = 140) -> int:
     return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
 
 
+class Draws(keras.callbacks.Callback):
+    """Let what a network draws at random (dropout, samples, views) depend on its seed and the epoch alone.
+
+    Keras counts the draws in variables that no checkpoint keeps.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable in self.model.non_trainable_variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign([ops.convert_to_numpy(variable)[0], epoch << 20])
+
+
 class Progress(keras.callbacks.Callback):
     """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch."""
 

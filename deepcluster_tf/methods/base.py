@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import checkpoints, clustering, export, fitting
@@ -181,7 +182,7 @@ class Method:
             for callback in callbacks:
                 callback.set_model(model)
                 callback.begin(done, history)
-            everything = [checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
+            everything = [fitting.Draws(), checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
             fitting.train(model, rows, steps, iterations, done, everything, validation)
         return history.rows
 
@@ -194,18 +195,27 @@ class EncodingMethod(Method):
     `mixture_`.
     """
 
+    n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
+
     def _cluster(self, images: np.ndarray) -> None:
         """Fit k-means and the mixture to the encodings of the images, and set `labels_`."""
         embeddings = self.transform(images)
         self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed)
-        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
         self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
-        self.assigners_["mixture"].take(self.mixture_)
+        mixture = self.assigners_["mixture"]
+        if self.n_components:
+            self.pca_ = PCA(self.n_components, random_state=self.seed).fit(embeddings)
+            embeddings = self.pca_.transform(embeddings)
+            project, mixture = mixture.layers
+            project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
+        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
+        mixture.take(self.mixture_)
         self.labels_ = self.predict(images)
 
     def decoded_centers(self) -> dict[str, np.ndarray]:
         """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
-        centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": self.mixture_.means_}
+        means = self.pca_.inverse_transform(self.mixture_.means_) if self.n_components else self.mixture_.means_
+        centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": means}
         return {by: fitting.batched(self.decoder_)(np.float32(c)) for by, c in centers.items()}
 
     def _build_assigners(self) -> None:
@@ -218,7 +228,10 @@ class EncodingMethod(Method):
             layer(self.encoder_.output)
 
     def _mixture_layer(self):
-        return MixtureLayer(self.n_clusters, name="mixture")
+        if not self.n_components:
+            return MixtureLayer(self.n_clusters, name="mixture")
+        project = keras.layers.Dense(self.n_components, name="components")
+        return keras.Sequential([project, MixtureLayer(self.n_clusters, name="posterior")], name="mixture")
 
     def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
         """Soft assignments of images: the mixture's posterior, or Student's t around the centres of k-means.

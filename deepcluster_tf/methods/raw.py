@@ -12,10 +12,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from sklearn.decomposition import PCA
 
-from deepcluster_tf import clustering, fitting
-from deepcluster_tf.layers import MixtureLayer
+from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
 
 
@@ -90,23 +88,9 @@ class Raw(EncodingMethod):
         """
         images = self.check(images)
         self._build(images.shape[1:])
-        pixels = self.transform(images)
-        self.kmeans_ = clustering.kmeans(pixels, self.n_clusters, self.n_init, self.seed)
-        self.pca_ = PCA(self.n_components, random_state=self.seed).fit(pixels)
-        components = self.pca_.transform(pixels)
-        self.mixture_ = clustering.gaussian_mixture(components, self.n_clusters, self.n_init, self.seed)
-        self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
-        project, mixture = self.assigners_["mixture"].layers
-        project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
-        mixture.take(self.mixture_)
-        self.labels_ = self.predict(images)
+        self._cluster(images)
         self.history_, self.n_iter_, self.converged_ = [], 0, True
         return self
-
-    def decoded_centers(self) -> dict[str, np.ndarray]:
-        """The cluster centres as images, those of the mixture led back from their principal components."""
-        found = {"kmeans": self.kmeans_.cluster_centers_, "mixture": self.pca_.inverse_transform(self.mixture_.means_)}
-        return {by: np.float32(c).reshape(-1, *self.encoder_.input_shape[1:]) for by, c in found.items()}
 
     def _build(self, image_shape):
         images = keras.Input(image_shape, name="images")
@@ -116,7 +100,3 @@ class Raw(EncodingMethod):
         self.decoder_ = keras.Model(back, keras.layers.Reshape(image_shape)(back), name="decoder")
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
-
-    def _mixture_layer(self):
-        project = keras.layers.Dense(self.n_components, name="components")
-        return keras.Sequential([project, MixtureLayer(self.n_clusters, name="posterior")], name="mixture")
