@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_matrix, diags
 from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
+from sklearn.cluster import AffinityPropagation, AgglomerativeClustering, KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 
@@ -42,6 +48,109 @@ def gaussian_mixture(embeddings: np.ndarray, n_clusters: int, n_init: int = 10, 
     with threadpool_limits(1, user_api="openmp"):
         mixture = GaussianMixture(n_clusters, n_init=n_init, random_state=seed)
         return mixture.fit(embeddings.astype(np.float64))  # in float32 a narrow component can lose its rank
+
+
+def agglomerative(embeddings: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Ward's agglomerative clustering; its memory grows with the square of n.
+
+    Args:
+        embeddings: float (n, d).
+        n_clusters: number of clusters, at most n.
+
+    Returns:
+        clusters, int (n,).
+    """
+    return AgglomerativeClustering(n_clusters).fit_predict(embeddings)
+
+
+def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0, tries: int = 8) -> np.ndarray:
+    """Affinity propagation, whose preference is bisected until about n_clusters come out; memory grows as n squared.
+
+    Args:
+        embeddings: float (n, d).
+        n_clusters: the number of clusters that is wanted.
+        seed: of scikit-learn's noise against ties.
+        tries: runs of the bisection.
+
+    Returns:
+        clusters, int (n,): of the run that converged to the number nearest to n_clusters, the first of equals.
+    """
+    similarity = -cdist(embeddings, embeddings, "sqeuclidean")
+    low, high = similarity.sum(axis=1).min(), float(np.median(similarity))  # one cluster to many
+    best, distance = np.zeros(len(embeddings), int), np.inf
+    for _ in range(tries):
+        preference = -np.sqrt(low * high)  # the scale is what matters
+        run = AffinityPropagation(
+            affinity="precomputed", preference=preference, damping=0.9, max_iter=400, random_state=seed
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a run that does not converge gives no clusters
+            labels = run.fit_predict(similarity)
+        found = len(np.unique(labels)) if labels.min() >= 0 else np.inf
+        if abs(found - n_clusters) < distance:
+            best, distance = labels, abs(found - n_clusters)
+        if found == n_clusters:
+            break
+        low, high = (low, preference) if found > n_clusters else (preference, high)
+    return best
+
+
+def power_iteration(
+    embeddings: np.ndarray, n_clusters: int, n_neighbors: int = 10, n_vectors: int = 4, seed: int = 0
+) -> np.ndarray:
+    """Power iteration clustering (Lin and Cohen 2010) on a sparse graph of nearest neighbours.
+
+    Args:
+        embeddings: float (n, d).
+        n_clusters: number of clusters.
+        n_neighbors: edges of a point, made symmetric; an edge weighs the cosine similarity, or nothing below 0.
+        n_vectors: starts, whose vectors are clustered together; the paper's one vector parts few clusters.
+        seed: of the starts and of k-means.
+
+    Returns:
+        clusters, int (n,).
+    """
+    graph = neighbor_graph(embeddings, n_neighbors)
+    return power_iteration_of(graph, n_clusters, n_vectors, seed)
+
+
+def neighbor_graph(embeddings: np.ndarray, n_neighbors: int) -> csr_matrix:
+    """The symmetric graph of nearest neighbours by cosine similarity, float (n, n), sparse, without loops."""
+    unit = normalize(embeddings)
+    graph = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(unit).kneighbors_graph(mode="distance")
+    graph.data = np.maximum(1 - graph.data**2 / 2, 0)  # |a - b|^2 = 2 - 2 cos for unit vectors
+    return graph.maximum(graph.T).tocsr()
+
+
+def power_iteration_of(graph: csr_matrix, n_clusters: int, n_vectors: int = 4, seed: int = 0) -> np.ndarray:
+    """Power iteration clustering of a graph: v <- W v / |W v|, W = D^-1 A, until its acceleration stands still.
+
+    Args:
+        graph: float (n, n), symmetric, 0 or more.
+        n_clusters: number of clusters.
+        n_vectors, seed: as in `power_iteration`.
+
+    Returns:
+        clusters, int (n,).
+    """
+    n = graph.shape[0]
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    walk = diags(1 / np.maximum(degree, 1e-12)) @ graph
+    random = np.random.default_rng(seed)
+    vectors = []
+    for _ in range(n_vectors):
+        v = random.uniform(size=n)
+        v /= v.sum()
+        speed = np.full(n, np.inf)
+        for _ in range(1000):
+            moved = walk @ v
+            moved /= np.abs(moved).sum()
+            before, speed = speed, np.abs(moved - v)
+            v = moved
+            if np.abs(speed - before).max() <= 1e-5 / n:  # the paper's stopping rule
+                break
+        vectors.append((v - v.mean()) / max(v.std(), 1e-300))
+    return kmeans(np.column_stack(vectors), n_clusters, n_init=10, seed=seed).labels_
 
 
 def elbow(embeddings: np.ndarray, candidates: range, seed: int = 0) -> int:

@@ -140,3 +140,50 @@ def scores(classes, clusters) -> dict[str, float]:
         "ari": adjusted_rand_index(classes, clusters),
         "purity": purity(classes, clusters),
     }
+
+
+def labels_of_accuracy(classes: np.ndarray, accuracy: float, n_classes: int, random: np.random.Generator) -> np.ndarray:
+    """Labels of a prescribed accuracy: an image keeps its class, or else takes any other (document 003, "Scoring").
+
+    Args:
+        classes: int (n,), 0 to n_classes - 1.
+        accuracy: the share that keeps its class, in 0..1, in expectation.
+        n_classes: 2 or more.
+        random: draws.
+
+    Returns:
+        int (n,).
+    """
+    others = (classes + random.integers(1, n_classes, len(classes))) % n_classes
+    return np.where(random.uniform(size=len(classes)) < accuracy, classes, others)
+
+
+def accuracy_curve(classes: np.ndarray, n_classes: int, seed: int = 0, steps: int = 46) -> np.ndarray:
+    """The adjusted Rand index of simulated labels, from chance to certainty (document 003, "Scoring").
+
+    Args:
+        classes: int (n,), 0 to n_classes - 1.
+        n_classes: 2 or more.
+        seed: of the draws.
+        steps: points of the curve.
+
+    Returns:
+        float (steps, 2): accuracies from 1 / n_classes to 1, and their adjusted Rand indices, which rise with them.
+    """
+    random = np.random.default_rng(seed)
+    accuracies = np.linspace(1 / n_classes, 1, steps)
+    scored = [adjusted_rand_index(classes, labels_of_accuracy(classes, a, n_classes, random)) for a in accuracies]
+    return np.column_stack([accuracies, np.maximum.accumulate(scored)])
+
+
+def equivalent_accuracy(adjusted_rand: float, curve: np.ndarray) -> float:
+    """The accuracy of simulated labels that have this adjusted Rand index.
+
+    Args:
+        adjusted_rand: in -0.5..1.
+        curve: from `accuracy_curve`.
+
+    Returns:
+        a fraction, 1 / n_classes where the index is that of chance, or below it.
+    """
+    return float(np.interp(adjusted_rand, curve[:, 1], curve[:, 0]))

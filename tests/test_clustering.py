@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from deepcluster_tf import clustering
+from deepcluster_tf import clustering, metrics
 from deepcluster_tf.clustering import initial_centers, kmeans, labelled_means, relocate_empty
 
 CORNERS = np.float32([[0, 0], [10, 0], [0, 10], [10, 10]])
@@ -169,3 +170,49 @@ def test_relocation_against_loops(seed):
     moved, empty = relocate_empty(points, centers, assigned)
     assert empty == [3, 4, 5]
     np.testing.assert_array_equal(moved, [*centers[:3], *points[far[:3]]])
+
+
+def blobs(n, k, d=4, spread=0.05, seed=0):
+    """n points around k corners, and their corners."""
+    corner = np.arange(n) % k
+    return np.random.default_rng(seed).normal(size=(n, d)) * spread + np.eye(k, d)[corner] * 3 + 1, corner
+
+
+def agree(found, truth):
+    return metrics.adjusted_rand_index(truth, np.asarray(found)) == 1
+
+
+def test_agglomerative_and_affinity_propagation_find_blobs():
+    points, truth = blobs(120, 3)
+    assert agree(clustering.agglomerative(points, 3), truth)
+    assert agree(clustering.affinity_propagation(points, 3), truth)
+
+
+def test_power_iteration_finds_blobs():
+    points, truth = blobs(300, 3)
+    assert agree(clustering.power_iteration(points, 3), truth)
+
+
+def test_power_iteration_parts_a_graph_of_two_cliques():
+    """Two complete graphs of 6 and 4 nodes with one weak edge between them: the answer is known."""
+    graph = np.zeros((10, 10))
+    graph[:6, :6] = graph[6:, 6:] = 1
+    graph[5, 6] = graph[6, 5] = 0.01
+    np.fill_diagonal(graph, 0)
+    found = clustering.power_iteration_of(csr_matrix(graph), 2)
+    assert len(set(found[:6])) == len(set(found[6:])) == 1 and found[0] != found[9]
+
+
+def test_neighbor_graph_by_hand():
+    # cosines: 0-1 is 1 / sqrt 2, 1-2 is 1 / sqrt 2, 0-2 is 0: the nearest of 0 and of 2 is 1
+    graph = clustering.neighbor_graph(np.array([[1.0, 0], [1, 1], [0, 2]]), 1).toarray()
+    np.testing.assert_allclose(graph[0, 1], np.sqrt(0.5))
+    np.testing.assert_allclose(graph, graph.T)
+    np.testing.assert_array_equal(np.diag(graph), 0)
+    assert graph[0, 2] == 0
+
+
+def test_power_iteration_on_a_graph_with_a_lonely_point():
+    graph = np.ones((5, 5)) - np.eye(5)
+    graph[4] = graph[:, 4] = 0
+    assert np.isfinite(clustering.power_iteration_of(csr_matrix(graph), 2)).all()

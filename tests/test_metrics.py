@@ -128,3 +128,30 @@ def test_confusion_counts_classes_down_and_clusters_across():
 def test_refused(score, classes, clusters, message):
     with pytest.raises(ValueError, match=message):
         score(classes, clusters)
+
+
+def test_labels_of_a_prescribed_accuracy():
+    classes = np.arange(20_000) % 10
+    for accuracy in (0.0, 0.3, 1.0):
+        labels = metrics.labels_of_accuracy(classes, accuracy, 10, np.random.default_rng(0))
+        assert np.mean(labels == classes) == pytest.approx(accuracy, abs=0.01)
+        assert labels.min() >= 0 and labels.max() <= 9
+    wrong = metrics.labels_of_accuracy(np.zeros(9000, int), 0.0, 10, np.random.default_rng(1))
+    np.testing.assert_allclose(np.bincount(wrong, minlength=10)[1:] / 9000, 1 / 9, atol=0.02)  # any other, evenly
+    assert wrong.min() == 1
+
+
+def test_equivalent_accuracy_inverts_the_simulation():
+    classes = np.arange(5000) % 10
+    curve = metrics.accuracy_curve(classes, 10)
+    assert curve[0, 0] == 0.1 and curve[-1].tolist() == [1, 1] and np.all(np.diff(curve[:, 1]) >= 0)
+    for accuracy in (0.3, 0.6, 0.9):
+        labels = metrics.labels_of_accuracy(classes, accuracy, 10, np.random.default_rng(5))
+        found = metrics.equivalent_accuracy(metrics.adjusted_rand_index(classes, labels), curve)
+        assert found == pytest.approx(np.mean(labels == classes), abs=0.02)
+    assert metrics.equivalent_accuracy(-0.1, curve) == 0.1 and metrics.equivalent_accuracy(1.0, curve) == 1
+
+
+def test_equivalent_accuracy_by_hand():
+    # ari 0.25 lies halfway between the points (0.5, 0.2) and (0.6, 0.3)
+    assert metrics.equivalent_accuracy(0.25, np.array([[0.1, 0], [0.5, 0.2], [0.6, 0.3]])) == pytest.approx(0.55)
