@@ -10,6 +10,8 @@ DCEC                    := fashion-dcec mnist-dcec digits-dcec dcec
 AE                      := fashion-ae mnist-ae digits-ae
 RAW                     := fashion-raw mnist-raw digits-raw
 VAE                     := mnist-vae fashion-vae digits-vae vae
+CIFAR                   := cifar-control cifar-ae cifar-resnet cifar-representation cifar-similarity
+OWN                     := control ae resnet representation similarity
 COMMON                  := SUP SEED LAMBDA QUICK FORCE PRETRAIN STRATEGY
 VARIABLES_fashion-dcec  := $(COMMON) DATA_DIR
 VARIABLES_mnist-dcec    := $(COMMON) DATA_DIR
@@ -25,13 +27,20 @@ VARIABLES_digits-vae    := K Z GAMMA A CLUSTERING DISTANCE DECAY DEPTH QUERY RAT
 VARIABLES_mnist-vae     := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_fashion-vae   := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
+VARIABLES_cifar-control        := SCALE REDUCER CLUSTERS SEED QUICK FORCE DATA_DIR
+VARIABLES_cifar-ae             := EPOCHS DIM CLUSTERS SEED QUICK FORCE STRATEGY DATA_DIR
+VARIABLES_cifar-resnet         := LOSS $(VARIABLES_cifar-ae)
+VARIABLES_cifar-representation := $(VARIABLES_cifar-ae)
+VARIABLES_cifar-similarity     := LOSS RATE $(VARIABLES_cifar-ae)
+$(foreach own,$(OWN),$(eval VARIABLES_$(own) := $$(filter-out DATA_DIR,$$(VARIABLES_cifar-$(own))) IMAGES SIZE))
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
 VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
 VARIABLES_mnist-vae-table         := STRATEGY DATA_DIR
+VARIABLES_cifar-encodings-table   := STRATEGY DATA_DIR
 VARIABLES_export        := RUN TO
 VARIABLES_data          := DATA_DIR
 
-TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table mnist-vae-table data tables figures export bench test test-slow lint clean help
+TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) $(CIFAR) $(OWN) fashion-dcec-table fashion-encodings-table mnist-vae-table cifar-encodings-table data tables figures export bench test test-slow lint clean help
 
 # A target that there is not, and a variable that no target of this call takes, are refused before anything is done.
 GOALS   := $(or $(MAKECMDGOALS),help)
@@ -63,15 +72,15 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
 	@touch $@
 
-.PHONY: help $(DCEC) $(AE) $(RAW) $(VAE) fashion-dcec-table fashion-encodings-table mnist-vae-table data tables figures export bench test test-slow lint clean
+.PHONY: help $(DCEC) $(AE) $(RAW) $(VAE) $(CIFAR) $(OWN) fashion-dcec-table fashion-encodings-table mnist-vae-table cifar-encodings-table data tables figures export bench test test-slow lint clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
 	@awk -F ':.*## ' '/^[$$a-z(][^=]*:.*## / { \
 	  gsub(/[$$][(]DCEC[)]/, "NAME-dcec", $$1); gsub(/[$$][(]AE[)] [$$][(]RAW[)]/, "NAME-ae, NAME-raw", $$1); \
-	  gsub(/[$$][(]VAE[)]/, "NAME-vae", $$1); \
+	  gsub(/[$$][(]VAE[)]/, "NAME-vae", $$1); gsub(/[$$][(]CIFAR[)] [$$][(]OWN[)]/, "cifar-NAME, NAME", $$1); \
 	  printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "experiments: $(DCEC) $(AE) $(RAW) $(VAE)"
+	@echo "experiments: $(DCEC) $(AE) $(RAW) $(VAE) $(CIFAR) $(OWN)"
 	@echo "variables of an experiment, where it has them:"
 	@echo "  SUP=0.01         share of supervised images, in [0, 1)       (default 0.01; 0 for your own images)"
 	@echo "  LAMBDA=1         weight of the clustering loss               (default 1)"
@@ -87,6 +96,7 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
+	@echo "  EPOCHS=30 DIM=128 LOSS=contrastive RATE=0.001 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
@@ -97,6 +107,9 @@ $(AE) $(RAW): $(VENV)/.installed ## cluster the encodings of an autoencoder, or 
 
 $(VAE): $(VENV)/.installed ## train a VAE whose cluster centres a reader, a file or you name
 	@$(PY) runners.vae $@ $(call flags,$@)
+
+$(CIFAR) $(OWN): $(VENV)/.installed ## encode images without labels, and cluster the encodings in every way
+	@$(PY) runners.clusterings $@ $(call flags,$@)
 
 fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, in turn: hours; goes on where it stopped
 	@for sup in 0 0.01 0.03 0.05 0.1 0.2 0.3 0.5; do \
@@ -111,6 +124,14 @@ mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, fiv
 	@for seed in 0 1 2 3 4; do \
 	  for way in $(WAYS) $(Z_DIMS:%="--gamma=0 --z=%"); do \
 	    $(PY) runners.vae mnist-vae $$way --seed=$$seed $(call flags,$@) || exit 1; done; done
+	@$(PY) runners.tables && $(PY) runners.figures
+
+ENCODINGS := cifar-control "cifar-control --reducer=pca" cifar-ae cifar-resnet "cifar-resnet --loss=binary_crossentropy" \
+  cifar-representation cifar-similarity "cifar-similarity --loss=contrastive"
+cifar-encodings-table: $(VENV)/.installed ## every row of document 003's table, three seeds, in turn: hours
+	@for seed in 0 1 2; do \
+	  for encoding in $(ENCODINGS); do \
+	    $(PY) runners.clusterings $$encoding --seed=$$seed $(call flags,$@) || exit 1; done; done
 	@$(PY) runners.tables && $(PY) runners.figures
 
 fashion-encodings-table: $(VENV)/.installed ## every row of document 002's table, three seeds, in turn

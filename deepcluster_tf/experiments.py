@@ -48,6 +48,22 @@ _FEW = {"beta": 0.4, "epochs": 30, "unsupervised_epochs": 15}
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
 
+_CIFAR = {"embedding_dim": 307, "n_components": 50, "n_init": 3, "assign_by": "kmeans"}  # a tenth of 3,072 values
+_BRIEF = {"quick": {"epochs": 2, "n_init": 1}}
+_ENCODINGS = {  # document 003's, and document 001's residual autoencoder
+    "control": {"method": "control:Control", "document": "003", "quick": {"n_init": 1}},
+    "ae": {
+        "method": "autoencoder:Autoencoder", "document": "003", "quick": {"max_epochs": 2, "n_init": 1},
+        "settings": {"architecture": "convolutional", "max_epochs": 60, **_CIFAR},
+    },
+    "resnet": {
+        "method": "autoencoder:Autoencoder", "document": "001", "quick": {"max_epochs": 1, "n_init": 1},
+        "settings": {"architecture": "residual", "max_epochs": 20, **_CIFAR},
+    },
+    "representation": {"method": "siamese:Siamese", "document": "003", **_BRIEF},
+    "similarity": {"method": "siamese:Siamese", "document": "003", "settings": {"comparison": "dot"}, **_BRIEF},
+}  # fmt: skip
+
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
@@ -65,6 +81,8 @@ EXPERIMENTS = {
         Experiment("fashion-vae", "fashion", **_VAE),
         Experiment("digits-vae", "digits", settings=_FEW, **_VAE),
         Experiment("vae", "", **_VAE),
+        *(Experiment(f"cifar-{name}", "cifar", reference="cifar-encodings", **how) for name, how in _ENCODINGS.items()),
+        *(Experiment(name, "", **how) for name, how in _ENCODINGS.items()),
     )
 }
 

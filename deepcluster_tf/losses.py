@@ -86,3 +86,20 @@ def cross_entropy(labels, probabilities):
         float (n,), in nats.
     """
     return keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+
+
+def matching_cross_entropy(_, similarities):
+    """Cross-entropy over a matrix of all similarities in a batch, whose diagonal are the pairs (document 003, end).
+
+    The document asks for a better-behaved loss than its own; this is the one of contrastive methods, symmetric as in
+    CLIP: each view has to find its partner among the others, and each partner its view.
+
+    Args:
+        _: not used; the pairs are on the diagonal.
+        similarities: float (n, n), of view i and view j, divided by the temperature.
+
+    Returns:
+        float (n,), in nats; ln n where all similarities are alike.
+    """
+    forth, back = (ops.diagonal(ops.log_softmax(similarities, axis=axis)) for axis in (1, 0))
+    return -(forth + back) / 2

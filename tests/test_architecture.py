@@ -107,7 +107,10 @@ def test_no_file_names_a_place_outside_the_repository():
 
 def test_the_makefile_names_the_experiments():
     makefile = (ROOT / "Makefile").read_text()
-    lines = [re.search(rf"^{name}\s*:=(.*)$", makefile, re.MULTILINE)[1] for name in ("DCEC", "AE", "RAW", "VAE")]
+    lines = [
+        re.search(rf"^{name}\s*:=(.*)$", makefile, re.MULTILINE)[1]
+        for name in ("DCEC", "AE", "RAW", "VAE", "CIFAR", "OWN")
+    ]
     assert " ".join(lines).split() == list(EXPERIMENTS)
 
 

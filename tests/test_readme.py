@@ -48,7 +48,7 @@ def test_every_make_command_exists():
     makefile = (REPOSITORY / "Makefile").read_text()
     targets = [
         word
-        for name in ("TARGETS", "DCEC", "AE", "RAW", "VAE")
+        for name in ("TARGETS", "DCEC", "AE", "RAW", "VAE", "CIFAR", "OWN")
         for word in re.search(rf"^{name}\s*:= (.*)$", makefile, re.M)[1].split()
     ]
     used = set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.M))

@@ -130,7 +130,9 @@ def test_fill_replaces_what_is_between_the_comments():
 def test_everything_is_written(root):
     written = tables.write_all(root)
     assert [path.name for path in written] == [
-        f"{name}.{kind}" for name in ("fashion-dcec", "fashion-encodings", "mnist-vae") for kind in ("md", "csv")
+        f"{name}.{kind}"
+        for name in ("fashion-dcec", "fashion-encodings", "mnist-vae", "cifar-encodings")
+        for kind in ("md", "csv")
     ]
     assert all(path.stat().st_size for path in written)
 

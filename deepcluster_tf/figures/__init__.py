@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepcluster_tf import results
-from deepcluster_tf.figures import annotation, encodings, supervision
+from deepcluster_tf.figures import annotation, clusterings, encodings, supervision
 
 __all__ = ["write_all"]
 
@@ -13,4 +13,8 @@ __all__ = ["write_all"]
 def write_all(root: Path | None = None) -> list[Path]:
     """Draw every figure under `results/figures`; returns the files. What is not recorded is left blank in words."""
     root = root or results.ROOT
-    return [path for kind in (supervision, encodings, annotation) for path in kind.write(root / "figures", root)]
+    return [
+        path
+        for kind in (supervision, encodings, annotation, clusterings)
+        for path in kind.write(root / "figures", root)
+    ]

@@ -1,4 +1,5 @@
-"""What the figures share: one set of colours, one way to save, images side by side, a confusion matrix.
+"""What the figures share: one set of colours, one way to save, images side by side, a confusion matrix,
+a projection.
 
 The ten class colours are Petroff's (arXiv:2107.02270), chosen to stay apart for colour-blind readers.
 """
@@ -68,6 +69,29 @@ def rows_of_images(rows: dict[str, np.ndarray], title: str, path: Path, names: d
             axes.set_title(name, fontsize=8)
     figure.suptitle(title)
     return save(figure, path)
+
+
+def projection(result: dict) -> dict[str, np.ndarray] | None:
+    """The two-dimensional UMAP of a run's embeddings (document 004, 4.3).
+
+    Made once from the embeddings that the run left on this machine, and kept beside its result.
+
+    Returns:
+        points, float16 (n, 2), and classes, int8 (n,); None where neither the projection nor embeddings are there.
+    """
+    kept, embeddings = result["directory"] / "projection.npz", result["directory"] / "embeddings.npz"
+    if not kept.exists():
+        if not embeddings.exists():
+            return None
+        import umap  # here: it compiles for seconds
+
+        left = np.load(embeddings, allow_pickle=False)
+        print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
+        points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
+        with replacing(kept) as part:
+            np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int8))
+    with np.load(kept, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def blank(axes, command: str) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.figures.style import COLOURS, blank, confusion_matrix, save
-from deepcluster_tf.files import replacing
+from deepcluster_tf.figures.style import COLOURS, blank, confusion_matrix, projection, save
 from deepcluster_tf.tables import supervision
 
 PANELS = (0.0, 0.01, 0.1, 0.5)  # the supervision levels of document 004's Figure 2
@@ -49,29 +48,6 @@ def confusion(result: dict, path: Path) -> Path:
     level, acc = f"{100 * result['settings']['supervision']:g} % supervised", result["metrics"]["acc"]["value"]
     axes.set_title(f"{result['experiment']}, {level}: images by class and cluster (ACC {acc:.4f})")
     return save(figure, path)
-
-
-def projection(result: dict) -> dict[str, np.ndarray] | None:
-    """The two-dimensional UMAP of a run's embeddings (document 004, 4.3).
-
-    Made once from the embeddings that the run left on this machine, and kept beside its result.
-
-    Returns:
-        points, float16 (n, 2), and classes, int8 (n,); None where neither the projection nor embeddings are there.
-    """
-    kept, embeddings = result["directory"] / "projection.npz", result["directory"] / "embeddings.npz"
-    if not kept.exists():
-        if not embeddings.exists():
-            return None
-        import umap  # here: it compiles for seconds
-
-        left = np.load(embeddings, allow_pickle=False)
-        print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
-        points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
-        with replacing(kept) as part:
-            np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int8))
-    with np.load(kept, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def projections(found: list[dict], path: Path) -> Path:

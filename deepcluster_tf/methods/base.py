@@ -7,12 +7,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import checkpoints, clustering, export, fitting
 from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
+from deepcluster_tf.networks import to_unit
 
 
 class Method:
@@ -23,6 +25,8 @@ class Method:
     """
 
     keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
+
+    decoder_ = None  # a method without one reconstructs nothing
 
     @classmethod
     def defaults(cls) -> dict:
@@ -73,13 +77,12 @@ class Method:
         return self
 
     def _encoder_functions(self) -> dict:
-        """What every SavedModel of an autoencoder offers: `embed` and `reconstruct`, functions of images in 0..1."""
-        return {
-            "embed": lambda images: {"embeddings": self.encoder_(images, training=False)},
-            "reconstruct": lambda images: {
-                "reconstructions": self.decoder_(self.encoder_(images, training=False), training=False)
-            },
-        }
+        """What every SavedModel offers: `embed` and, with a decoder, `reconstruct`, functions of images in 0..1."""
+        encode = lambda images: self.encoder_(images, training=False)
+        functions = {"embed": lambda images: {"embeddings": encode(images)}}
+        if self.decoder_ is not None:
+            functions["reconstruct"] = lambda images: {"reconstructions": self.decoder_(encode(images), training=False)}
+        return functions
 
     def _require_one_of(self, name: str, *allowed: str) -> None:
         """Refuse a setting that is none of these."""
@@ -143,12 +146,12 @@ class Method:
             )
         return labels.astype(np.int64)
 
-    def _reconstruction_model(self, images: np.ndarray, steps: int) -> fitting.ResidentModel:
+    def _reconstruction_model(self, images: np.ndarray, steps: int, loss: str = "mse") -> fitting.ResidentModel:
         """Encoder and decoder, compiled to learn the images that it holds, in epochs of `steps`."""
         outputs = {"reconstruction": self.decoder_(self.encoder_.output)}
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="autoencoder")
         model.compile(
-            "adam", {"reconstruction": "mse"}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
+            "adam", {"reconstruction": loss}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
         )
         model.hold(images)
         return model
@@ -195,6 +198,7 @@ class EncodingMethod(Method):
     `mixture_`.
     """
 
+    by_dot_product = False  # whether encodings are compared by their dot product, rather than by their cosine
     n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
 
     def _cluster(self, images: np.ndarray) -> None:
@@ -211,6 +215,11 @@ class EncodingMethod(Method):
         self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
         mixture.take(self.mixture_)
         self.labels_ = self.predict(images)
+
+    def similarity(self, z, others):
+        """How similar embeddings are: their cosines, float (n, m) in -1..1, of float (n, d) and (m, d) tensors."""
+        unit = lambda vectors: ops.normalize(vectors, axis=1)
+        return ops.matmul(unit(z), ops.transpose(unit(others)))
 
     def decoded_centers(self) -> dict[str, np.ndarray]:
         """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
@@ -254,13 +263,15 @@ class EncodingMethod(Method):
 
     def _whole(self) -> keras.Model:
         z = self.encoder_.output
-        return keras.Model(self.encoder_.input, [self.decoder_(z), *(layer(z) for layer in self.assigners_.values())])
+        heads = [*self.assigners_.values(), *([self.decoder_] if self.decoder_ is not None else [])]
+        return keras.Model(self.encoder_.input, [head(z) for head in heads])
 
     def export(self, path: Path | str) -> None:
         """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
 
         Its functions of images: `serving_default` (by `assign_by`), `mixture` and `kmeans` give "cluster" int64 (n,)
-        and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions".
+        and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions", where
+        there is a decoder. `similarity` takes the batches "images" and "others" and gives "similarity" float32 (n, m).
         """
         self._require_fitted()
 
@@ -272,7 +283,19 @@ class EncodingMethod(Method):
 
             return function
 
+        def similarity(images, others):
+            z, theirs = (self.encoder_(to_unit(x), training=False) for x in (images, others))
+            return {"similarity": self.similarity(z, theirs)}
+
         functions = {name: assign(layer) for name, layer in self.assigners_.items()}
         functions |= {"serving_default": assign(self.assigners_[self.assign_by]), **self._encoder_functions()}
-        parts = [self.encoder_, self.decoder_, *self.assigners_.values()]
-        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts)
+        parts = [self._whole()]
+        shape = self.encoder_.input_shape[1:]
+        of_pairs = {
+            f"similarity{suffix}": (
+                similarity,
+                [tf.TensorSpec((None, *shape), kind, name) for name in ("images", "others")],
+            )
+            for kind, suffix in ((tf.float32, ""), (tf.uint8, "_uint8"))
+        }
+        export.saved_model(path, functions, shape, parts, of_pairs)

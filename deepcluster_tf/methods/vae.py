@@ -136,7 +136,7 @@ class VAE(Method):
         """
         self.check_settings()
         images = self.checked_images(images)
-        networks.require_quarters(images.shape[1:])
+        networks.require_multiples(images.shape[1:], 4)
         self._require(n_clusters=(0, len(images)))
         if not self.n_clusters and len(images) < 28:
             raise ValueError(f"the elbow needs 28 images or more; received {len(images)}: give n_clusters (K)")

@@ -12,7 +12,9 @@ from keras import ops
 from deepcluster_tf.networks.convolutional import convolutional_decoder, convolutional_encoder, convolutional_padding
 from deepcluster_tf.networks.dense import dense_decoder, dense_encoder
 from deepcluster_tf.networks.pooling import pooling_decoder, pooling_encoder
-from deepcluster_tf.networks.sizes import require_quarters
+from deepcluster_tf.networks.residual import residual_decoder, residual_encoder
+from deepcluster_tf.networks.sizes import require_multiples
+from deepcluster_tf.networks.strided import strided_encoder
 from deepcluster_tf.networks.variational import variational_decoder, variational_encoder
 
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "dense_encoder",
     "pooling_decoder",
     "pooling_encoder",
-    "require_quarters",
+    "require_multiples",
+    "residual_decoder",
+    "residual_encoder",
+    "strided_encoder",
     "to_unit",
     "variational_decoder",
     "variational_encoder",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from deepcluster_tf.networks.sizes import require_quarters
+from deepcluster_tf.networks.sizes import require_multiples
 
 
 def pooling_encoder(
@@ -32,7 +32,7 @@ def pooling_encoder(
     Raises:
         ValueError: a side is no multiple of 4.
     """
-    require_quarters(image_shape)
+    require_multiples(image_shape, 4)
     x = images = keras.Input(image_shape, name="images")
     for i, n in enumerate(filters, 1):
         x = layers.Conv2D(n, 3, padding="same", activation=activation, name=f"conv{i}")(x)
@@ -63,7 +63,7 @@ def pooling_decoder(
     Raises:
         ValueError: a side is no multiple of 4.
     """
-    require_quarters(image_shape)
+    require_multiples(image_shape, 4)
     height, width, channels = image_shape
     small = (height // 4, width // 4, filters[1])
     embeddings = keras.Input((embedding_dim,), name="embeddings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from deepcluster_tf.networks.sizes import require_quarters
+from deepcluster_tf.networks.sizes import require_multiples
 
 
 def variational_encoder(
@@ -26,7 +26,7 @@ def variational_encoder(
     Raises:
         ValueError: a side is no multiple of 4.
     """
-    require_quarters(image_shape)
+    require_multiples(image_shape, 4)
     x = images = keras.Input(image_shape, name="images")
     for i, n in enumerate(filters, 1):
         x = layers.Conv2D(n, 3, 2, "same", activation="leaky_relu", name=f"conv{i}")(x)
@@ -54,7 +54,7 @@ def variational_decoder(
     Raises:
         ValueError: a side is no multiple of 4.
     """
-    require_quarters(image_shape)
+    require_multiples(image_shape, 4)
     height, width, channels = image_shape
     small = (height // 4, width // 4, filters[1])
     z = keras.Input((z_dim,), name="z")

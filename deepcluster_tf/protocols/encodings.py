@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import datasets, fitting, metrics
+from deepcluster_tf import datasets, metrics, pictures
 
 
 @dataclass
@@ -62,20 +62,9 @@ class Encodings:
                     counts = metrics.confusion(classes, clusters, None, method.n_clusters)
                     found["confusion"][f"{by}_{where}"] = counts.tolist()
         found["seconds"] = {"training": round(sum(row["seconds"] for row in method.history_), 1)}
-        found["arrays"] = {"pictures": _pictures(method, dataset)}
+        rows = dataset.test if len(dataset.images[dataset.test]) else dataset.train
+        found["arrays"] = {"pictures": pictures.reconstructions(method, dataset.images[rows], dataset.labels[rows])}
         return found
-
-
-def _pictures(method, dataset: datasets.Dataset) -> dict[str, np.ndarray]:
-    """An image of each class (the first of the test images) with its reconstruction, and the decoded centres; uint8."""
-    rows = dataset.test if len(dataset.images[dataset.test]) else dataset.train
-    images, classes = dataset.images[rows], dataset.labels[rows]
-    first = np.unique(classes, return_index=True)[1]
-    reconstructions = fitting.batched(method.decoder_)(method.transform(images[first]))
-    pictures = {"reconstructions": reconstructions}
-    pictures |= {f"centers_{by}": centers for by, centers in method.decoded_centers().items()}
-    pictures = {name: np.uint8(np.round(255 * np.clip(kept, 0, 1))) for name, kept in pictures.items()}
-    return {"originals": images[first], "classes": classes[first].astype(np.int8), **pictures}
 
 
 def _scores(classes: np.ndarray, clusters: np.ndarray, by: str, where: str) -> dict:

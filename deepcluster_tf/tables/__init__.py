@@ -7,17 +7,18 @@ from pathlib import Path
 from deepcluster_tf import experiments, results
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.files import replacing
-from deepcluster_tf.tables import annotation, encodings, supervision
+from deepcluster_tf.tables import annotation, clusterings, encodings, supervision
 from deepcluster_tf.tables.markdown import deviations, fill
 from deepcluster_tf.tables.summary import summary
 
 __all__ = ["KINDS", "deviations", "fill", "referenced", "summary", "write_all", "write_readme"]
 
-KINDS = {
+KINDS = {  # a reference's table, page and README rows
     "fashion-dcec": supervision,
     "fashion-encodings": encodings,
     "mnist-vae": annotation,
-}  # a reference's table, page and README rows
+    "cifar-encodings": clusterings,
+}
 
 
 def referenced() -> dict[str, Experiment]:
@@ -48,7 +49,9 @@ def write_readme(path: Path, root: Path | None = None) -> Path:
     text = path.read_text()
     for name, experiment in referenced().items():
         text = fill(text, f"table {name}", KINDS[name].readme(experiment, root))
-    methods = {e.method_class(): e.document for e in experiments.EXPERIMENTS.values()}
+    methods = {}
+    for experiment in experiments.EXPERIMENTS.values():
+        methods.setdefault(experiment.method_class(), experiment.document)
     said = [f"### {m.__name__} (document {number})\n\n" + "\n".join(deviations(m)) for m, number in methods.items()]
     with replacing(path) as part:
         part.write_text(fill(text, "deviations", "\n\n".join(said)))

@@ -1,0 +1,105 @@
+"""Document 003's figures: searches, losses, reconstructions, the simulation, a map of the best encoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+from deepcluster_tf import results
+from deepcluster_tf.figures.style import COLOURS, projection, rows_of_images, save
+
+
+def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
+    """The images most similar to a target, best first; classes that work above, classes that fail below."""
+    names = run["class_names"]
+    precision = [run["metrics"][f"precision_{name}"]["value"] for name in names]
+    rows = {
+        f"{names[c]}\n{precision[c]:.2f}": np.concatenate([kept["targets"][c : c + 1], kept["similar"][c]])
+        for c in np.argsort(precision)[::-1]
+    }
+    captions = {label: ["target", "1", "2", "3"] for label in list(rows)[:1]}
+    return rows_of_images(
+        rows, f"{title}: the most similar images, with the precision of the ten nearest", path, captions
+    )
+
+
+def losses(runs: dict[str, dict], path: Path) -> Path:
+    """Loss of the pairs against epochs, with the plateau of a network that answers 0.5 to everything."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for (title, run), colour in zip(runs.items(), COLOURS):
+        history = pd.read_csv(run["directory"] / "history.csv")
+        name = "pairs_loss" if "pairs_loss" in history else "loss"
+        axes.plot(history["epoch"], history[name], color=colour, label=title)
+    axes.axhline(np.log(2), color="black", lw=0.8, ls=":", label="answering 0.5 (ln 2)")
+    axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", title="CIFAR-10: telling views apart")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return save(figure, path)
+
+
+def simulation(run: dict, found: dict[str, float], path: Path) -> Path:
+    """The adjusted Rand index of simulated labels against their accuracy, and where the encodings lie."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    accuracy, index = np.transpose(run["accuracy_curve"])
+    axes.plot(index, accuracy, color="black", label="simulated labels")
+    for (title, value), colour in zip(found.items(), COLOURS):
+        axes.plot(value, np.interp(value, index, accuracy), "o", color=colour, label=title)
+    axes.set(
+        xlabel="adjusted Rand index (k-means)", ylabel="equivalent accuracy (fraction)", xlim=(0, 0.25), ylim=(0, 0.6)
+    )
+    axes.set_title("CIFAR-10: the accuracy that an adjusted Rand index stands for")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return save(figure, path)
+
+
+def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path | None:
+    """UMAP of all encodings, with some of the images in their places; None where it cannot be made here."""
+    drawn = projection(run)
+    if not drawn:
+        return None
+    figure, axes = plt.subplots(figsize=(10, 9), layout="constrained")
+    points, order = drawn["points"].astype(np.float32), np.random.default_rng(0).permutation(len(drawn["points"]))
+    colours = np.array(COLOURS)[drawn["classes"][order]]
+    axes.scatter(*points[order].T, s=0.6, c=colours, linewidths=0, rasterized=True)
+    for row, image in zip(kept["rows"], kept["thumbnails"]):
+        axes.add_artist(AnnotationBbox(OffsetImage(image.squeeze(), zoom=0.6), points[row], frameon=False))
+    axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
+    handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, run["class_names"])]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, title="class")
+    return save(figure, path)
+
+
+def write(folder: Path, root: Path) -> list[Path]:
+    """Draw what is recorded of document 003, of the first seed; returns the files."""
+    written, runs, kept = [], {}, {}
+    for of in results.reference(root)["cifar-encodings"]["rows"]:
+        found = results.runs_of(of["experiment"], of["variant"], root)
+        if found:
+            runs[of["what"]] = found[0]
+            with np.load(found[0]["directory"] / "pictures.npz", allow_pickle=False) as arrays:
+                kept[of["what"]] = dict(arrays)
+    for title, run in runs.items():
+        end = "" if run["directory"].parent.name == "paper" else f"-{run['directory'].parent.name}"
+        name = f"{run['experiment']}{end}"
+        written.append(searches(run, kept[title], title, folder / f"{name}-searches.png"))
+        if "reconstructions" in kept[title]:
+            rows = {"original": kept[title]["originals"], "reconstruction": kept[title]["reconstructions"]}
+            written.append(rows_of_images(rows, title, folder / f"{name}-reconstructions.png"))
+    pairs = {
+        title: run
+        for title, run in runs.items()
+        if run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "history.csv").exists()
+    }
+    if pairs:
+        written.append(losses(pairs, folder / "cifar-losses.png"))
+    if runs:
+        indices = {title: run["metrics"]["ari_kmeans"]["value"] for title, run in runs.items()}
+        written.append(simulation(next(iter(runs.values())), indices, folder / "cifar-equivalent-accuracy.png"))
+        best = max(indices, key=indices.get)
+        written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-map.png"))
+    return [path for path in written if path]

@@ -1,0 +1,255 @@
+"""Two views of one image against mismatches: the representation and the similarity encodings of document 003.
+
+A shared encoder sees two views of every image of a batch, each flipped, rotated and scaled at random. The pair of
+views of one image is to be told from a mismatch, a view and the view of the image before it in the shuffled batch.
+`comparison="layers"` tells them by comparison layers ("Attempt 2"), "dot" by the dot product of the two encodings with
+a regulariser ("Attempt 3"), "contrastive" by a matrix of all similarities in the batch, the better-behaved loss for
+which the document asks.
+
+Deviations from the document:
+1. It prints no sizes: the encoder has four convolutions of stride 2 and 128 values, the comparison one layer of 64; a
+   budget of 30 epochs takes about twenty minutes on two cores.
+2. The dot product goes through a sigmoid, so that binary cross-entropy can compare it with 1 or 0; the regulariser is
+   the mean absolute value of the encodings, which makes them sparse, as the document says of its own.
+3. Every image is in one matching pair and one mismatch of each step, where the document draws pairs.
+4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are compared by
+   their cosine, because its comparison layers are too slow over all pairs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from deepcluster_tf import checkpoints, fitting, losses, networks
+from deepcluster_tf.methods.base import EncodingMethod
+
+COMPARISONS = ("layers", "dot", "contrastive")
+
+
+class PairModel(fitting.ResidentModel):
+    """A resident model whose targets are the same for every row: a match first, then a mismatch."""
+
+    def _batch(self, rows):
+        images, targets = super()._batch(rows)
+        ones = ops.ones((ops.shape(images)[0], 1))
+        pairs = ops.concatenate([ones, 0 * ones], axis=1)
+        return images, {name: pairs if name == "pairs" else ones for name in self.output_names}
+
+
+class Siamese(EncodingMethod):
+    """An encoder that learns to tell two views of one image from views of two.
+
+    Args:
+        n_clusters: number of clusters.
+        comparison: "layers", "dot" or "contrastive".
+        embedding_dim: values of the encoding.
+        filters: of the encoder's convolutions.
+        units: of the comparison layer.
+        regularisation: weight of the mean absolute value of the encodings ("dot").
+        temperature: by which cosines are divided ("contrastive").
+        rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share.
+        batch_size: images a step.
+        epochs: of training.
+        n_components: principal components that the mixture sees.
+        assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
+        n_init: starts of k-means and of the mixture.
+        seed: of everything random.
+
+    Attributes after `fit`:
+        encoder_: Keras model. kmeans_, mixture_: fitted scikit-learn estimators. assigners_: the same as Keras layers.
+        labels_: int64 (n,). history_: a list of dicts, one an epoch. n_iter_, converged_: iterations done, always True.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_clusters: int = 10,
+        comparison: str = "layers",
+        embedding_dim: int = 128,
+        filters: tuple[int, ...] = (32, 64, 128, 256),
+        units: int = 64,
+        regularisation: float = 0.1,
+        temperature: float = 0.2,
+        rotation: float = 0.08,
+        zoom: float = 0.25,
+        batch_size: int = 256,
+        epochs: int = 30,
+        n_components: int = 50,
+        assign_by: str = "kmeans",
+        n_init: int = 3,
+        seed: int = 0,
+    ):
+        self.n_clusters = n_clusters
+        self.comparison = comparison
+        self.embedding_dim = embedding_dim
+        self.filters = filters
+        self.units = units
+        self.regularisation = regularisation
+        self.temperature = temperature
+        self.rotation = rotation
+        self.zoom = zoom
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.n_components = n_components
+        self.assign_by = assign_by
+        self.n_init = n_init
+        self.seed = seed
+
+    def check_settings(self) -> None:
+        """Refuse settings out of range, before there are data; raises ValueError."""
+        inf = np.inf
+        self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
+        self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.9))
+        self._require(epochs=(0, inf), n_components=(0, self.embedding_dim), n_init=(1, inf), seed=(0, 2**31 - 1))
+        self._require_one_of("comparison", *COMPARISONS)
+        self._require_one_of("assign_by", "mixture", "kmeans")
+
+    def check(self, images: np.ndarray) -> np.ndarray:
+        """Refuse settings or images out of range; returns the images as `fit` uses them.
+
+        Raises:
+            ValueError: with what was expected and what was received.
+        """
+        self.check_settings()
+        images = self.checked_images(images)
+        self._require(n_clusters=(2, len(images)))
+        if len(images) % self.batch_size == 1:
+            raise ValueError(
+                f"{len(images)} images in batches of {self.batch_size} leave a last batch of 1, in which there is no "
+                "mismatch: use another batch_size"
+            )
+        return images
+
+    def _build(self, image_shape):
+        keras.utils.set_random_seed(self.seed)
+        self.encoder_ = networks.strided_encoder(image_shape, self.embedding_dim, self.filters)
+        self._embed = fitting.batched(self.encoder_)
+        self._build_assigners()
+
+    def view(self, number: int) -> keras.Sequential:
+        """A random view of each image of a batch: flipped, rotated and scaled, in the graph; each number draws anew."""
+        flip, rotation, zoom = (3 * (2 * self.seed + number) + i for i in range(3))
+        how = {"fill_mode": "reflect", "interpolation": "bilinear"}
+        return keras.Sequential(
+            [
+                layers.RandomFlip("horizontal", seed=flip, name="flip"),
+                layers.RandomRotation(self.rotation, seed=rotation, name="rotation", **how),
+                layers.RandomZoom(self.zoom, seed=zoom, name="zoom", **how),
+            ],
+            name=f"view{number}",
+        )
+
+    def _model(self, steps) -> PairModel:
+        images = self.encoder_.input
+        z, other = (self.encoder_(self.view(number)(images)) for number in (0, 1))
+        outputs, compared_by = {}, "binary_crossentropy"
+        if self.comparison == "contrastive":
+            outputs["pairs"] = Matrix(self.temperature, name="pairs")([z, other])
+            compared_by = losses.matching_cross_entropy
+        else:
+            compare = self._comparison()
+            mismatch = Rolled(name="mismatch")(other)
+            outputs["pairs"] = layers.Concatenate(name="pairs")([compare([z, other]), compare([z, mismatch])])
+        if self.comparison == "dot":
+            outputs["size"] = Size(name="size")(z)
+        model = PairModel(images, outputs, name="siamese")
+        model.compile(
+            "adam",
+            {name: compared_by if name == "pairs" else _itself for name in outputs},
+            loss_weights={name: 1.0 if name == "pairs" else self.regularisation for name in outputs},
+            steps_per_execution=fitting.steps_per_call(steps),
+            jit_compile=False,
+        )
+        return model
+
+    def _comparison(self) -> keras.Model:
+        """Two encodings -> the probability, float (n, 1), that they are of one image."""
+        pair = [keras.Input((self.embedding_dim,), name=name) for name in ("one", "other")]
+        if self.comparison == "dot":
+            return keras.Model(pair, layers.Activation("sigmoid")(layers.Dot(1)(pair)), name="comparison")
+        x = layers.Dense(self.units, activation="relu", name="hidden")(layers.Concatenate()(pair))
+        return keras.Model(pair, layers.Dense(1, activation="sigmoid", name="same")(x), name="comparison")
+
+    def fit(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        directory: Path | str | None = None,
+        progress: bool = True,
+        strategy=None,
+    ) -> Siamese:
+        """Train the encoder on pairs of views, then cluster its encodings by k-means and by a Gaussian mixture.
+
+        Args:
+            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
+            labels: not used; there for a common interface.
+            directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
+            progress: show bars.
+            strategy: a `tf.distribute.Strategy` to train under.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: settings or images are out of range, or `directory` belongs to another fit.
+            FloatingPointError: the loss is no longer a number.
+        """
+        images = self.check(images)
+        directory = directory and Path(directory)
+        replicas = fitting.replicas(strategy, len(images), self.batch_size)
+        if directory:
+            checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
+        steps = -(-len(images) // self.batch_size)
+        with fitting.scope(strategy):
+            self._build(images.shape[1:])
+            model = self._model(steps)
+            model.hold(images)
+        rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
+        self.history_ = self._train(model, rows, steps, self.epochs * steps, directory, self.comparison, progress)
+        self.n_iter_, self.converged_ = self.epochs * steps, True
+        self._cluster(images)
+        return self
+
+    def similarity(self, z, others):
+        """How similar embeddings are, float (n, m): for "dot" their dot product, else their cosine."""
+        return ops.matmul(z, ops.transpose(others)) if self.by_dot_product else super().similarity(z, others)
+
+    @property
+    def by_dot_product(self) -> bool:
+        """Whether encodings are compared by their dot product, rather than by their cosine."""
+        return self.comparison == "dot"
+
+
+def _itself(_, value):
+    return value[:, 0]
+
+
+class Rolled(layers.Layer):
+    """The batch, each row in the place of the next."""
+
+    def call(self, z):
+        return ops.roll(z, 1, axis=0)
+
+
+class Size(layers.Layer):
+    """The mean absolute value of each encoding, float (n, 1)."""
+
+    def call(self, z):
+        return ops.mean(ops.abs(z), axis=1, keepdims=True)
+
+
+class Matrix(layers.Layer):
+    """The cosines of all encodings with all others of the batch, divided by a temperature: float (n, n)."""
+
+    def __init__(self, temperature: float, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, pair):
+        z, other = (ops.normalize(each, axis=1) for each in pair)
+        return ops.matmul(z, ops.transpose(other)) / self.temperature

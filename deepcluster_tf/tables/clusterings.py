@@ -1,0 +1,93 @@
+"""Encodings by clusterings: the table that document 003 describes in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import experiments, results
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.tables import markdown
+from deepcluster_tf.tables.markdown import DASH, cell
+
+SCORES = {"ari": "Adjusted Rand index", "equivalent": "Equivalent accuracy", "acc": "ACC one to one"}
+SCORES |= {"nmi": "NMI", "purity": "Purity"}
+
+
+def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
+    """A row for each encoding and clustering; mean and standard deviation over the seeds.
+
+    Args:
+        experiment: one whose reference lists encodings and clusterings.
+        root: the results folder.
+
+    Returns:
+        NaN where nothing is recorded, with the command that would fill it. Random guessing is in the first rows.
+    """
+    reference = results.reference(root)[experiment.reference]
+    rows = []
+    for i, of in enumerate(reference["rows"]):
+        found = results.runs_of(of["experiment"], of["variant"], root)
+        ways = reference["clusterings"] if i else {"random": "random guessing", **reference["clusterings"]}
+        for by in ways:
+            row = {"what": of["what"], "by": by, "seeds": len(found), "command": of["command"]}
+            for name in SCORES:
+                values = [run["metrics"][f"{name}_{by}"]["value"] for run in found]
+                row |= results.mean_and_std(values, name)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _grid(found: pd.DataFrame, reference: dict, name: str) -> str:
+    """One score: a row an encoding, a column a clustering."""
+    ways = reference["clusterings"]
+    guessed = found[found["by"] == "random"].iloc[0]
+    lines = [
+        ["random guessing", *[cell(guessed[name], guessed[f"{name}_std"])] * len(ways), str(guessed["seeds"] or DASH)]
+    ]
+    for what, rows in found[found["by"] != "random"].groupby("what", sort=False):
+        by = rows.set_index("by")
+        cells = [cell(by.loc[way, name], by.loc[way, f"{name}_std"]) for way in ways]
+        lines.append([what, *cells, str(rows["seeds"].iloc[0] or DASH)])
+    return markdown.rows([f"{SCORES[name]} of", *ways.values(), "seeds"], lines)
+
+
+def _searches(reference: dict, root: Path | None) -> str:
+    """What else is said of an encoding: retrieval, sparsity, stability, time and command."""
+    lines = []
+    for of in reference["rows"]:
+        found = results.runs_of(of["experiment"], of["variant"], root)
+        of_search = results.mean_and_std([run["metrics"]["precision"]["value"] for run in found], "precision")
+        cells = [of["what"], cell(of_search["precision"], of_search["precision_std"])]
+        for name in ("sparsity", "stability"):
+            values = [run[name] for run in found if name in run]
+            cells.append(cell(float(np.mean(values)) if values else np.nan))
+        minutes = f"{np.mean([run['seconds']['training'] for run in found]) / 60:.0f}" if found else DASH
+        lines.append([*cells, minutes, "paper" if found else DASH, f"`{of['command']}`"])
+    header = ["Encoding", "precision of the ten nearest", "sparsity", "stability", "minutes of training", "budget"]
+    return markdown.rows([*header, "command"], lines)
+
+
+def page(experiment: Experiment, root: Path | None = None) -> str:
+    """`table` for people, and the deviations below."""
+    reference, found = results.reference(root)[experiment.reference], table(experiment, root)
+    lines = [f"# {experiment.reference}: {reference['table']}, of document {reference['document']}", ""]
+    for name, title in SCORES.items():
+        lines += [f"## {title}", "", _grid(found, reference, name), ""]
+    lines += ["## Search, and the encodings themselves", "", _searches(reference, root), "", reference["protocol"], ""]
+    lines += [
+        "Sparsity is the share of values below a hundredth of an encoding's largest; stability is how much more alike"
+    ]
+    lines += ["the encodings of two views of one image are than those of two images (cosines).", ""]
+    lines += ["Deviations from the documents:"]
+    of_this = [e for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference]
+    for method in {e.method_class(): 0 for e in of_this}:
+        lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
+    return "\n".join(lines) + "\n"
+
+
+def readme(experiment: Experiment, root: Path | None = None) -> str:
+    """The README's table: the adjusted Rand index alone."""
+    return _grid(table(experiment, root), results.reference(root)[experiment.reference], "ari")

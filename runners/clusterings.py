@@ -1,0 +1,36 @@
+"""Documents 003 and 001: encode images without labels, cluster the encodings in several ways, and print the scores.
+
+python -m runners.clusterings cifar-similarity --loss contrastive
+"""
+
+from runners import main, start_tensorflow
+from runners.experiment import experiment_parser, run_experiment
+
+SETTINGS = {  # option -> setting, of the methods that have it
+    "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size", "reducer": "reducer", "rate": "regularisation",
+}  # fmt: skip
+
+
+def run() -> None:
+    parser = experiment_parser("clusterings", "cifar-similarity")
+    parser.add_argument("--epochs", type=int, help="of training")
+    parser.add_argument("--dim", type=int, help="values of an encoding")
+    parser.add_argument("--loss", choices=("mse", "binary_crossentropy", "dot", "contrastive"))
+    parser.add_argument("--rate", type=float, help="weight of the regulariser")
+    parser.add_argument("--reducer", choices=("downscale", "pca"))
+    parser.add_argument("--scale", type=int, help="size to which the control scales images")
+    parser.add_argument("--clusters", type=int, help="number of clusters")
+    given = vars(parser.parse_args())
+
+    start_tensorflow()
+    from deepcluster_tf import experiments
+    from deepcluster_tf.protocols.clusterings import Clusterings
+
+    known = experiments.get(given["experiment"]).method_class().defaults()
+    names = {**SETTINGS, "epochs": "epochs" if "epochs" in known else "max_epochs"}
+    names["loss"] = "comparison" if "comparison" in known else "loss"
+    run_experiment(given, Clusterings(), {setting: given[option] for option, setting in names.items()})
+
+
+if __name__ == "__main__":
+    main(run)
