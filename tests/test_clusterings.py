@@ -1,0 +1,116 @@
+"""Document 003's runs on the digits: every clustering scored, searches kept, empty clusters repaired."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deepcluster_tf import results, tables, training
+from deepcluster_tf.experiments import Experiment
+from deepcluster_tf.figures import clusterings as drawing
+from deepcluster_tf.files import read_json
+from deepcluster_tf.protocols import clusterings
+from deepcluster_tf.protocols.clusterings import Clusterings
+
+SETTINGS = {
+    "control:Control": {"size": 4, "n_components": 8, "n_init": 1},
+    "siamese:Siamese": {"epochs": 2, "filters": (16, 32), "embedding_dim": 16, "n_components": 0, "n_init": 1},
+}
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def run(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp("clusterings") / "results"
+    experiment = Experiment("digits-x", "digits", request.param, "003", settings=SETTINGS[request.param])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "ROOT", root)
+        patch.setattr(clusterings, "SUBSETS", {"agglomerative": 500, "affinity": 200})
+        return {**training.run(experiment, Clusterings(), progress=False), "of": experiment}
+
+
+def test_every_clustering_is_scored(run, digits):
+    for by in ("random", "kmeans", "mixture", "power_iteration", "agglomerative", "affinity"):
+        for name in ("ari", "acc", "nmi", "purity", "equivalent"):
+            assert -0.5 <= run["metrics"][f"{name}_{by}"]["value"] <= 1
+    assert abs(run["metrics"]["ari_random"]["value"]) < 0.01
+    assert run["metrics"]["equivalent_random"]["value"] == pytest.approx(0.1, abs=0.03)
+    assert run["metrics"]["ari_kmeans"]["value"] > 0.05
+    assert run["metrics"]["ari_affinity"] == {
+        **run["metrics"]["ari_affinity"],
+        "protocol": "200 images drawn at random",
+        "n": 200,
+    }
+    assert "ari_kmeans" in tables.summary(run, run["of"])
+    saved = json.loads((run["directory"] / "result.json").read_text())
+    assert "arrays" not in saved and len(saved["accuracy_curve"]) == 46
+
+
+def test_the_search_is_kept(run, digits):
+    with np.load(run["directory"] / "pictures.npz") as arrays:
+        kept = dict(arrays)
+    first = [np.flatnonzero(digits.labels == c)[0] for c in range(10)]
+    np.testing.assert_array_equal(kept["targets"], digits.images[first])
+    assert kept["similar"].shape == (10, 12, 8, 8, 1)
+    np.testing.assert_array_equal(kept["similar"][:, 0], kept["targets"])  # the nearest by cosine is the image itself
+    np.testing.assert_array_equal(kept["thumbnails"], digits.images[kept["rows"]])
+    each = [run["metrics"][f"precision_{name}"]["value"] for name in digits.class_names]
+    assert run["metrics"]["precision"]["value"] == pytest.approx(np.mean(each)) and min(each) > 0.1
+
+
+def test_figures_are_drawn(run, tmp_path):
+    with np.load(run["directory"] / "pictures.npz") as arrays:
+        kept = dict(arrays)
+    drawn = [
+        drawing.searches(run, kept, "a title", tmp_path / "searches.png"),
+        drawing.simulation(run, {"one": 0.1}, tmp_path / "simulation.png"),
+    ]
+    if (run["directory"] / "history.csv").exists():
+        drawn.append(drawing.losses({"one": run}, tmp_path / "losses.png"))
+    np.savez(
+        run["directory"] / "projection.npz", points=np.zeros((1797, 2), np.float16), classes=np.zeros(1797, np.int8)
+    )
+    drawn.append(drawing.thumbnails(run, kept, "a title", tmp_path / "map.png"))
+    (run["directory"] / "projection.npz").unlink()
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_empty_clusters_are_repaired():
+    z = np.array([[0.0], [0.1], [0.2], [5.0], [9.0]])
+    clusters, empty = clusterings.repaired(np.array([0, 0, 0, 1, 1]), z, 3)
+    assert empty == [2] and clusters.tolist() in ([0, 0, 0, 2, 1], [0, 0, 0, 1, 2])  # 5 and 9 are as far from 7
+    same, none = clusterings.repaired(np.array([0, 1, 2, 2, 2]), z, 3)
+    assert none == [] and same.tolist() == [0, 1, 2, 2, 2]
+    more, none = clusterings.repaired(np.array([0, 1, 2, 3, 4]), z, 3)  # affinity propagation found more than asked
+    assert none == [] and more.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_sparsity_by_hand():
+    # 0.001 and 0 are below a hundredth of 1; of the second row nothing is
+    assert clusterings.sparsity(np.array([[1.0, 0.001, 0.0, 0.5], [1, -1, 1, -1]])) == 0.25
+
+
+def test_table_by_hand(tmp_path):
+    from test_tables import record
+
+    reference = read_json(results.ROOT / "reference.json") if results.ROOT.exists() else None
+    if reference is None:
+        pytest.skip("not in the repository")
+    (tmp_path / "reference.json").write_text(json.dumps(reference))
+    for seed, ari in ((0, 0.04), (1, 0.06)):
+        ways = ["random", *reference["cifar-encodings"]["clusterings"]]
+        scores = {f"{name}_{by}": ari if by != "random" else 0.0 for by in ways for name in tables.clusterings.SCORES}
+        more = {"sparsity": 0.5, "seconds": {"training": 1200}}
+        record(tmp_path, "cifar-control", "paper", seed, {}, {**scores, "precision": 0.2}, **more)
+    from deepcluster_tf import experiments
+
+    experiment = experiments.get("cifar-control")
+    table = tables.clusterings.table(experiment, tmp_path)
+    mine = table[(table["what"].str.startswith("images scaled")) & (table["by"] == "kmeans")].iloc[0]
+    assert mine["ari"] == pytest.approx(0.05) and mine["ari_std"] == pytest.approx(0.014142, abs=1e-6)
+    page = tables.clusterings.page(experiment, tmp_path)
+    row = " | ".join(["0.0500 ± 0.0141"] * 5)
+    assert f"| images scaled to 8x8 (control) | {row} | 2 |" in page
+    assert f"| random guessing | {' | '.join(['0.0000 ± 0.0000'] * 5)} | 2 |" in page
+    assert (
+        "| images scaled to 8x8 (control) | 0.2000 ± 0.0000 | 0.5000 | – | 20 | paper | `make cifar-control` |" in page
+    )

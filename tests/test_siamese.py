@@ -1,0 +1,188 @@
+"""The siamese encoders and the control: views, losses by hand, plateau, resuming, what is exported."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepcluster_tf import checkpoints, losses, networks
+from deepcluster_tf.methods.control import Control
+from deepcluster_tf.methods.siamese import COMPARISONS, Siamese
+
+SMALL = {
+    "batch_size": 128, "epochs": 6, "filters": (16, 32), "embedding_dim": 16, "n_components": 0, "n_init": 1,
+    "regularisation": 0.01,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=COMPARISONS)
+def fitted(request, digits):
+    return Siamese(**SMALL, comparison=request.param).fit(digits.images, progress=False)
+
+
+# ---------------------------------------------------------------------- losses and layers
+
+
+def test_matching_cross_entropy_by_hand_by_loop_and_where_all_are_alike():
+    # rows: ln(1 + e^-2), ln(1 + e^0): the first view finds its partner, the second is undecided; columns likewise
+    found = np.array(losses.matching_cross_entropy(None, np.array([[2.0, 0], [1, 1]], "float32")))
+    forth = [math.log(1 + math.exp(-2)), math.log(2)]
+    back = [math.log(1 + math.exp(-1)), math.log(1 + math.exp(-1))]
+    np.testing.assert_allclose(found, [(f + b) / 2 for f, b in zip(forth, back)], rtol=1e-5)
+    s = np.random.default_rng(0).normal(size=(5, 5)).astype("float32")
+    by_loop = [
+        -(s[i, i] - math.log(sum(math.exp(x) for x in s[i])) + s[i, i] - math.log(sum(math.exp(x) for x in s[:, i])))
+        / 2
+        for i in range(5)
+    ]
+    np.testing.assert_allclose(losses.matching_cross_entropy(None, s), by_loop, rtol=1e-4)
+    np.testing.assert_allclose(losses.matching_cross_entropy(None, np.zeros((4, 4), "float32")), math.log(4), rtol=1e-6)
+
+
+def test_pairs_are_a_match_and_the_next_image(digits):
+    """The first column compares two views of one image, the second a view with the view of the image before it."""
+    method = Siamese(**{**SMALL, "rotation": 0.0, "zoom": 0.0}, comparison="dot")
+    method._build((8, 8, 1))
+    model = method._model(1)
+    x = digits.images[:6] / np.float32(255)
+    outputs = model(x, training=False)  # views change nothing outside training
+    z = np.array(method.encoder_(x))
+    sigmoid = lambda v: 1 / (1 + np.exp(-v))
+    for i in range(6):
+        np.testing.assert_allclose(outputs["pairs"][i], [sigmoid(z[i] @ z[i]), sigmoid(z[i] @ z[i - 1])], rtol=1e-4)
+        np.testing.assert_allclose(outputs["size"][i], [np.abs(z[i]).mean()], rtol=1e-5)
+
+
+def test_a_matrix_of_cosines(digits):
+    method = Siamese(**SMALL, comparison="contrastive", temperature=0.5)
+    method._build((8, 8, 1))
+    x = digits.images[:5] / np.float32(255)
+    z = np.array(method.encoder_(x))
+    cosines = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) / 0.5 for b in z] for a in z]
+    np.testing.assert_allclose(method._model(1)(x, training=False)["pairs"], cosines, rtol=1e-3, atol=1e-4)
+
+
+def test_views_differ_from_each_other_and_from_the_image(digits):
+    method = Siamese(seed=3)
+    x = digits.images[:64] / np.float32(255)
+    one, other = (np.array(method.view(number)(x, training=True)) for number in (0, 1))
+    for a, b in ((one, other), (one, x), (other, x)):
+        assert np.mean(np.abs(a - b).max(axis=(1, 2, 3)) > 0.05) > 0.9
+    np.testing.assert_array_equal(method.view(0)(x, training=False), x)
+
+
+# ---------------------------------------------------------------------- the fit
+
+
+def test_it_begins_at_the_plateau_and_learns(digits, fitted):
+    name = "pairs_loss" if fitted.comparison == "dot" else "loss"
+    plateau = math.log(128) if fitted.comparison == "contrastive" else math.log(2)
+    first, last = fitted.history_[0][name], fitted.history_[-1][name]
+    assert first == pytest.approx(plateau, rel=0.15) and last < first
+    assert fitted.labels_.shape == (1797,) and fitted.converged_ and fitted.n_iter_ == 6 * 15
+
+
+def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypatch, fitted):
+    monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
+    original = checkpoints.History.on_epoch_end
+
+    def dies(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        original(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
+    resumed = Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
+    for ours, theirs in zip(resumed.history_, fitted.history_, strict=True):
+        assert {k: v for k, v in ours.items() if "seconds" not in k} == {
+            k: v for k, v in theirs.items() if "seconds" not in k
+        }
+    np.testing.assert_array_equal(resumed.transform(digits.images), fitted.transform(digits.images))
+
+
+def test_export_compares_two_batches(digits, tmp_path, fitted):
+    fitted.save(tmp_path / "model.weights.h5")
+    loaded = Siamese(**fitted.get_params()).load(tmp_path / "model.weights.h5", (8, 8, 1))
+    loaded.export(tmp_path / "saved")
+    served = tf.saved_model.load(str(tmp_path / "saved"))
+    assert "reconstruct" not in served.signatures
+    images, others = digits.images[:7], digits.images[7:12]
+    found = served.signatures["similarity_uint8"](images=tf.constant(images), others=tf.constant(others))["similarity"]
+    z, theirs = fitted.transform(images), fitted.transform(others)
+    if fitted.comparison != "dot":
+        z, theirs = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (z, theirs))
+    np.testing.assert_allclose(found, z @ theirs.T, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(served.embed(images)["embeddings"], fitted.transform(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"comparison": "cosine"}, "comparison must be layers or dot or contrastive; received 'cosine'"),
+        (
+            {"batch_size": 128, "n": 257},
+            "257 images in batches of 128 leave a last batch of 1, in which there is no mis",
+        ),
+        ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
+        ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
+    ],
+)
+def test_what_does_not_fit_is_refused(digits, settings, message):
+    settings = dict(settings)
+    n = settings.pop("n", 200)
+    with pytest.raises(ValueError, match=message):
+        Siamese(**settings).fit(digits.images[:n], progress=False)
+
+
+# ---------------------------------------------------------------------- the control and the residual networks
+
+
+def test_downscaling_is_the_mean_of_patches(digits, tmp_path):
+    method = Control(size=4, n_components=8, n_init=1).fit(digits.images)
+    x = digits.images[:3] / np.float32(255)
+    by_loop = [
+        [x[i, 2 * a : 2 * a + 2, 2 * b : 2 * b + 2, 0].mean() for a in range(4) for b in range(4)] for i in range(3)
+    ]
+    np.testing.assert_allclose(method.transform(digits.images[:3]), by_loop, rtol=1e-5)
+    back = method.decoder_(method.transform(digits.images[:1])).numpy()[0, ..., 0]
+    assert back.shape == (8, 8) and back[0, 0] == back[1, 1] == pytest.approx(by_loop[0][0])
+    method.save(tmp_path / "model.weights.h5")
+    again = Control(**method.get_params()).load(tmp_path / "model.weights.h5", (8, 8, 1))
+    np.testing.assert_array_equal(again.predict(digits.images), method.labels_)
+    assert method.decoded_centers()["mixture"].shape == (10, 8, 8, 1)
+
+
+def test_principal_components_are_scikit_learns(digits):
+    from sklearn.decomposition import PCA
+
+    method = Control(reducer="pca", size=4, n_components=8, n_init=1).fit(digits.images)
+    pixels = digits.images.reshape(1797, -1) / np.float32(255)
+    found = PCA(16, svd_solver="randomized", random_state=0).fit(pixels)
+    np.testing.assert_allclose(method.transform(digits.images), found.transform(pixels), atol=1e-3)
+    back = method.decoder_(method.transform(digits.images[:5])).numpy().reshape(5, -1)
+    np.testing.assert_allclose(back, found.inverse_transform(found.transform(pixels[:5])), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 3}, "size must divide the images' 8x8; received 3"),
+        ({"reducer": "umap"}, "reducer must be downscale or p"),
+    ],
+)
+def test_control_refuses(digits, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Control(**{"n_components": 4, **settings}).fit(digits.images)
+
+
+def test_residual_networks_mirror_each_other():
+    encoder, decoder = networks.residual_encoder((32, 32, 3)), networks.residual_decoder((32, 32, 3))
+    z = encoder(np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype("float32"))
+    images = np.array(decoder(z))
+    assert z.shape == (2, 307) and images.shape == (2, 32, 32, 3) and images.min() > 0 and images.max() < 1
+    assert len([layer for layer in encoder.layers if "add" in layer.name]) == 3
+    with pytest.raises(ValueError, match="height and width must be multiples of 8; received 28x28"):
+        networks.residual_encoder((28, 28, 1))
