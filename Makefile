@@ -31,7 +31,7 @@ VARIABLES_cifar-control        := SCALE REDUCER CLUSTERS SEED QUICK FORCE DATA_D
 VARIABLES_cifar-ae             := EPOCHS DIM CLUSTERS SEED QUICK FORCE STRATEGY DATA_DIR
 VARIABLES_cifar-resnet         := LOSS $(VARIABLES_cifar-ae)
 VARIABLES_cifar-representation := $(VARIABLES_cifar-ae)
-VARIABLES_cifar-similarity     := LOSS RATE $(VARIABLES_cifar-ae)
+VARIABLES_cifar-similarity     := LOSS REGULARISATION $(VARIABLES_cifar-ae)
 $(foreach own,$(OWN),$(eval VARIABLES_$(own) := $$(filter-out DATA_DIR,$$(VARIABLES_cifar-$(own))) IMAGES SIZE))
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
 VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
@@ -96,7 +96,7 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=30 DIM=128 LOSS=contrastive RATE=0.001 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
+	@echo "  EPOCHS=30 DIM=128 LOSS=contrastive REGULARISATION=0.1 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
@@ -138,7 +138,7 @@ fashion-encodings-table: $(VENV)/.installed ## every row of document 002's table
 	@for seed in 0 1 2; do \
 	  for run in "raw" "ae" "ae --activation=sigmoid" "ae --architecture=pooling"; do \
 	    $(PY) runners.encodings fashion-$$run --seed=$$seed $(call flags,$@) || exit 1; done; done
-	@$(PY) runners.tables
+	@$(PY) runners.tables && $(PY) runners.figures
 
 data: $(VENV)/.installed ## fetch and verify the data sets
 	@$(PY) runners.data $(call flags,$@)

@@ -162,19 +162,23 @@ class History(keras.callbacks.Callback):
 
 
 class Readings(keras.callbacks.Callback):
-    """Report every 300 steps of an epoch, in a file of its own.
+    """Report every so many steps of an epoch, in a file of its own.
 
     Args:
         path: a CSV file, or None.
-        steps: iterations an epoch.
-        read: named numbers to report; None reports nothing.
+        steps: iterations an epoch; a multiple of the calls' steps, as `interval` is.
+        read: number of the report in its epoch, logs of the epoch so far -> named numbers; None reports nothing.
+        interval: iterations between reports, counted anew in each epoch; an epoch that is shorter reports at its end.
     """
 
     INTERVAL = 300
 
-    def __init__(self, path: Path | None, steps: int, read: Callable[[], dict[str, float]] | None):
+    def __init__(
+        self, path: Path | None, steps: int, read: Callable[[dict], dict[str, float]] | None, interval: int = 0
+    ):
         super().__init__()
         self.path, self.steps, self.read = path, steps, read
+        self.interval = min(interval or self.INTERVAL, steps)
 
     def begin(self, done: int, history: History) -> None:
         """Take up the file, without what came after `done` iterations."""
@@ -189,9 +193,10 @@ class Readings(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.read and (batch + 1) % self.INTERVAL == 0:
+        if self.read and (batch + 1) % self.interval == 0:
             iteration = self._epoch * self.steps + batch + 1
-            self._history.add({"epoch": iteration / self.steps, "iteration": iteration, **self.read()})
+            said = self.read((batch + 1) // self.interval, logs)
+            self._history.add({"epoch": iteration / self.steps, "iteration": iteration, **said})
 
 
 def _number(text: str) -> int | float:
@@ -210,7 +215,7 @@ class FiniteLoss(keras.callbacks.Callback):
         if what:
             raise FloatingPointError(
                 f"{what} after {iterations_done(self.model)} iterations: expected a finite number. "
-                "The last good checkpoint is kept; lower lambda, or look for broken images"
+                "The last good checkpoint is kept; lower the weights of the loss, or look for broken images"
             )
 
 
@@ -228,9 +233,12 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def begin(self, done: int, history: History) -> None:
         """Take up where the history ends; stop at once if it ended there."""
         self._rows = list(history.rows)
-        if self._rows and len(self._rows) - self._best_row() > self.patience:
+        self.model.stop_training = bool(self._rows) and len(self._rows) - self._best_row() >= self.patience
+
+    def keep_best(self) -> None:
+        """Take the best weights, also where the last process died between the last epoch and Keras's own restoring."""
+        if self._rows and self.path:
             self._plain().load_weights(self.path)
-            self.model.stop_training = True
 
     def _best_row(self) -> int:
         return int(np.argmin([row["val_loss"] for row in self._rows])) + 1

@@ -63,7 +63,7 @@ def agglomerative(embeddings: np.ndarray, n_clusters: int) -> np.ndarray:
     return AgglomerativeClustering(n_clusters).fit_predict(embeddings)
 
 
-def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0, tries: int = 8) -> np.ndarray:
+def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0, tries: int = 8) -> np.ndarray | None:
     """Affinity propagation, whose preference is bisected until about n_clusters come out; memory grows as n squared.
 
     Args:
@@ -73,23 +73,25 @@ def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0,
         tries: runs of the bisection.
 
     Returns:
-        clusters, int (n,): of the run that converged to the number nearest to n_clusters, the first of equals.
+        clusters, int (n,), of the converged run whose number is nearest to n_clusters, the first of equals; None where
+        no run converged.
     """
     similarity = -cdist(embeddings, embeddings, "sqeuclidean")
     low, high = similarity.sum(axis=1).min(), float(np.median(similarity))  # one cluster to many
-    best, distance = np.zeros(len(embeddings), int), np.inf
+    best, distance = None, np.inf
     for _ in range(tries):
         preference = -np.sqrt(low * high)  # the scale is what matters
         run = AffinityPropagation(
             affinity="precomputed", preference=preference, damping=0.9, max_iter=400, random_state=seed
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a run that does not converge gives no clusters
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
             labels = run.fit_predict(similarity)
-        found = len(np.unique(labels)) if labels.min() >= 0 else np.inf
-        if abs(found - n_clusters) < distance:
+        converged = not any(issubclass(each.category, ConvergenceWarning) for each in said)
+        found = len(np.unique(labels[labels >= 0]))  # none where the preference is too low for any exemplar
+        if converged and found and abs(found - n_clusters) < distance:
             best, distance = labels, abs(found - n_clusters)
-        if found == n_clusters:
+        if converged and found == n_clusters:
             break
         low, high = (low, preference) if found > n_clusters else (preference, high)
     return best
@@ -117,7 +119,8 @@ def power_iteration(
 def neighbor_graph(embeddings: np.ndarray, n_neighbors: int) -> csr_matrix:
     """The symmetric graph of nearest neighbours by cosine similarity, float (n, n), sparse, without loops."""
     unit = normalize(embeddings)
-    graph = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(unit).kneighbors_graph(mode="distance")
+    nearest = NearestNeighbors(n_neighbors=min(n_neighbors, len(unit) - 1), algorithm="brute")
+    graph = nearest.fit(unit).kneighbors_graph(mode="distance")
     graph.data = np.maximum(1 - graph.data**2 / 2, 0)  # |a - b|^2 = 2 - 2 cos for unit vectors
     return graph.maximum(graph.T).tocsr()
 
@@ -230,7 +233,37 @@ def relocate_empty(embeddings: np.ndarray, centers: np.ndarray, assigned: np.nda
     """
     empty = np.flatnonzero(np.bincount(assigned, minlength=len(centers)) == 0)
     if len(empty):
-        distances = np.square(embeddings - centers[assigned]).sum(axis=1)
+        farthest = _farthest(embeddings, centers, assigned)[: len(empty)]
         centers = centers.copy()
-        centers[empty] = embeddings[np.argsort(-distances, kind="stable")[: len(empty)]]
+        centers[empty[: len(farthest)]] = embeddings[farthest]
     return centers, empty.tolist()
+
+
+def _farthest(embeddings, centers, assigned) -> np.ndarray:
+    """The points in the order of their distance from their own centre, the farthest first."""
+    return np.argsort(-np.square(embeddings - centers[assigned]).sum(axis=1), kind="stable")
+
+
+def refill_empty(assigned: np.ndarray, embeddings: np.ndarray, n_clusters: int) -> tuple[np.ndarray, list[int]]:
+    """The same repair of a finished clustering: an empty cluster takes the point farthest from its own centre.
+
+    Document 001 asks for such a check.
+
+    Args:
+        assigned: int (n,), 0 to n_clusters - 1.
+        embeddings: float (n, d).
+        n_clusters: how many clusters there should be, at most n.
+
+    Returns:
+        clusters, int (n,), a copy where anything moved, and the clusters that were empty.
+    """
+    empty = np.setdiff1d(np.arange(n_clusters), assigned)
+    if len(empty):
+        sums = np.zeros((n_clusters, embeddings.shape[1]))
+        np.add.at(sums, assigned, embeddings)
+        sizes = np.bincount(assigned, minlength=n_clusters)
+        order = _farthest(embeddings, sums / np.maximum(sizes, 1)[:, None], assigned)
+        movable = order[sizes[assigned[order]] > 1]  # no cluster is emptied to fill another
+        assigned = assigned.copy()
+        assigned[movable[: len(empty)]] = empty[: len(movable)]
+    return assigned, empty.tolist()

@@ -79,7 +79,7 @@ EXPERIMENTS = {
         Experiment("digits-raw", "digits", **_RAW),
         Experiment("mnist-vae", "mnist", reference="mnist-vae", **_VAE),
         Experiment("fashion-vae", "fashion", **_VAE),
-        Experiment("digits-vae", "digits", settings=_FEW, **_VAE),
+        Experiment("digits-vae", "digits", settings=_FEW, **{**_VAE, "quick": {"epochs": 18}}),
         Experiment("vae", "", **_VAE),
         *(Experiment(f"cifar-{name}", "cifar", reference="cifar-encodings", **how) for name, how in _ENCODINGS.items()),
         *(Experiment(name, "", **how) for name, how in _ENCODINGS.items()),

@@ -57,7 +57,7 @@ class ResidentModel(keras.Model):
         return super().test_step(self._batch(rows))
 
 
-def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) -> tf.data.Dataset:
+def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0, whole: bool = False) -> tf.data.Dataset:
     """Batches of row numbers, shuffled anew each epoch by a permutation drawn from (seed, epoch) alone.
 
     Args:
@@ -65,6 +65,7 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) 
         batch_size: rows a batch; the last batch of an epoch holds what is left, never nothing.
         seed: non-negative int.
         first_iteration: the iteration to begin at, the first of an epoch.
+        whole: leave out a last batch that is short.
 
     Returns:
         an endless data set of int64 (batch,).
@@ -73,8 +74,10 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0) 
     def epoch_rows(epoch):
         return tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=(seed, epoch))
 
-    epochs = tf.data.Dataset.counter(start=first_iteration // -(-n // batch_size))
-    return _plain(epochs.flat_map(lambda e: tf.data.Dataset.from_tensor_slices(epoch_rows(e)).batch(batch_size)))
+    batches = n // batch_size if whole else -(-n // batch_size)
+    epochs = tf.data.Dataset.counter(start=first_iteration // batches)
+    rows_of = lambda epoch: tf.data.Dataset.from_tensor_slices(epoch_rows(epoch)).batch(batch_size, whole)
+    return _plain(epochs.flat_map(rows_of))
 
 
 def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.Dataset:

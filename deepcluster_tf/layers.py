@@ -132,3 +132,26 @@ class Sampling(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+def random_view(rotation: float = 0.08, zoom: float = 0.25, seed: int = 0, name: str = "view") -> keras.Sequential:
+    """A model that flips, rotates and scales each image of a batch at random in training (document 003, "Attempt 2").
+
+    Args:
+        rotation: largest angle, as a share of a full turn.
+        zoom: largest change of scale, as a share.
+        seed: of the draws.
+        name: of the model.
+
+    Returns:
+        a model: float32 (n, height, width, channels) -> the same shape; the images themselves outside of training.
+    """
+    how = {"fill_mode": "reflect", "interpolation": "bilinear"}
+    return keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal", seed=3 * seed, name="flip"),
+            keras.layers.RandomRotation(rotation, seed=3 * seed + 1, name="rotation", **how),
+            keras.layers.RandomZoom(zoom, seed=3 * seed + 2, name="zoom", **how),
+        ],
+        name=name,
+    )

@@ -71,7 +71,8 @@ def partition(z: np.ndarray, k: int, *, by: str, distance: str, decay: str, a: f
         distances = np.empty(len(z))
         for j in range(k):
             rows = found.labels_ == j
-            distances[rows] = mahalanobis(z[rows], found.cluster_centers_[j])
+            if rows.any():  # fewer different points than clusters leave some empty
+                distances[rows] = mahalanobis(z[rows], found.cluster_centers_[j])
     return Partition(found.cluster_centers_, found.labels_, confidence(1.0, distances, a, decay))
 
 
@@ -121,7 +122,7 @@ def top_down(
                 inside = found.assigned == j
                 if not inside.any():  # a component to which no image belongs most: nothing to name
                     continue
-                groups.append((f"{name}.{j}" if name else str(j), rows[inside], found.closeness[inside]))
+                groups.append((f"{name}_{j}" if name else str(j), rows[inside], found.closeness[inside]))
                 nearest = rows[np.argsort(np.linalg.norm(z[rows] - found.centers[j], axis=1), kind="stable")[:NEAREST]]
                 questions.append(
                     Question(epoch, groups[-1][0], pictures[j], images[nearest], int(inside.sum()), level < depth)
@@ -181,7 +182,10 @@ class Naming(keras.callbacks.Callback):
         """Cluster, ask, and set the model's labels and weights; returns what a row of the history says of it."""
         method = self.method
         z = method.transform(self.images)
-        k = method.n_clusters or clustering.elbow(z[:10_000], ELBOW, method.seed)
+        some = np.sort(
+            np.random.default_rng(method.seed).permutation(len(z))[:10_000]
+        )  # the files may be in class order
+        k = method.n_clusters or clustering.elbow(z[some], ELBOW, method.seed)
         asks = self.ledger is not None and method.unsupervised_epochs <= epoch < method.epochs
         if method.query == "centers":
             how = {name: getattr(method, name) for name in ("distance", "decay", "a", "seed")}
@@ -206,10 +210,10 @@ class Naming(keras.callbacks.Callback):
     def _ask(self, questions: list[Question], asks: bool) -> list[Answer]:
         """The annotator's answers, or none where nobody is asked; the clusters' pictures are kept either way."""
         answers = self.ledger.ask(questions) if asks else [Answer(-1, 0.0)] * len(questions)
-        if "." not in questions[0].cluster:
+        if "_" not in questions[0].cluster:
             pictures = np.stack([question.picture for question in questions])
             self.centers[f"pictures_{questions[0].epoch}"] = np.uint8(np.round(255 * pictures))
-            self.centers[f"labels_{questions[0].epoch}"] = np.int8([answer.label for answer in answers])
+            self.centers[f"labels_{questions[0].epoch}"] = np.int16([answer.label for answer in answers])
             if self.path:
                 with replacing(self.path) as part:
                     np.savez_compressed(part, **self.centers)
@@ -221,7 +225,8 @@ class Naming(keras.callbacks.Callback):
         if self.ledger is None:
             return labels, weights
         known = [int(name.split()[1]) for name in self.ledger.answers(epoch - 1)]
-        if asks:
+        k = min(k, len(labels) - len(known))
+        if asks and k:
             doubt = np.random.default_rng((self.method.seed, epoch)).uniform(size=len(labels))
             if self.method.query == "uncertain":
                 doubt = 1 - self.method.predict_proba(self.images).max(axis=1)

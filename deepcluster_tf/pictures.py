@@ -13,7 +13,7 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def reconstructions(method, images: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
-    """The first image of each class beside its reconstruction, and the decoded cluster centres.
+    """An image of each class beside its reconstruction, and the decoded cluster centres.
 
     Args:
         method: a fitted `EncodingMethod` with a decoder.
@@ -21,12 +21,17 @@ def reconstructions(method, images: np.ndarray, classes: np.ndarray) -> dict[str
         classes: int (n,), -1 where unknown.
 
     Returns:
-        "originals", "reconstructions", "centers_kmeans", "centers_mixture", uint8; "classes" int8 of the originals.
+        "originals", "reconstructions", "centers_kmeans", "centers_mixture", uint8; "classes" int16 of the originals.
     """
-    first = np.unique(classes, return_index=True)[1]
+    first = examples(classes)
     found = {
         "originals": images[first],
         "reconstructions": fitting.batched(method.decoder_)(method.transform(images[first])),
     }
     found |= {f"centers_{by}": centers for by, centers in method.decoded_centers().items()}
-    return {**{name: to_bytes(kept) for name, kept in found.items()}, "classes": classes[first].astype(np.int8)}
+    return {**{name: to_bytes(kept) for name, kept in found.items()}, "classes": classes[first].astype(np.int16)}
+
+
+def examples(classes: np.ndarray, n: int = 10) -> np.ndarray:
+    """Rows to show: the first of each class, or the first n where no class is known; int (classes or n,)."""
+    return np.unique(classes, return_index=True)[1] if (classes >= 0).all() else np.arange(min(n, len(classes)))

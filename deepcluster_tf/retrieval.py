@@ -22,7 +22,7 @@ def most_similar(
     Args:
         embeddings: float (rows, d).
         queries: int (q,), rows of `embeddings`. A query is not left out: it is not always the most similar to itself.
-        n: how many, at most `rows`.
+        n: how many; all rows where there are fewer.
         cosine: compare by the cosine; else by the dot product, which favours long vectors.
         block: queries compared at a time.
         progress: names the bar to show.
@@ -41,6 +41,7 @@ def _blocks(n: int, block: int, progress: str | None) -> Iterator[tuple[int, int
 
 
 def _best(similarity: np.ndarray, n: int) -> np.ndarray:
+    n = min(n, similarity.shape[1])
     nearest = np.argpartition(-similarity, n - 1, axis=1)[:, :n]
     order = np.argsort(-np.take_along_axis(similarity, nearest, axis=1), axis=1, kind="stable")
     return np.take_along_axis(nearest, order, axis=1)

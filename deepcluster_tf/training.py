@@ -88,14 +88,7 @@ def is_finished(directory: Path) -> bool:
 
 
 def unfinish(directory: Path) -> None:
-    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it.
-
-    Answers that someone gave are kept for good, under another name.
-    """
-    answers = directory / "annotations.csv"
-    if answers.exists():
-        before = len(list(directory.glob("annotations-before-*.csv")))
-        answers.rename(directory / f"annotations-before-{before + 1}.csv")
+    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it."""
     old = directory / "part-old-work"
     shutil.rmtree(old, ignore_errors=True)
     if (directory / "work").exists():
@@ -116,8 +109,11 @@ def load_data(
     experiment: Experiment, images: str | None, size: int, data_dir: str | None, progress: bool
 ) -> datasets.Dataset:
     """The experiment's data set, or the user's own folder of images for an experiment that has none."""
+    own = experiment.name.removeprefix(f"{experiment.data}-")
     if experiment.data and images:
-        raise ValueError(f"{experiment.name} runs on {experiment.data}: expected no IMAGES; use the experiment dcec")
+        raise ValueError(
+            f"{experiment.name} runs on {experiment.data}: expected no IMAGES; for your own images use make {own}"
+        )
     if experiment.data:
         return datasets.load(experiment.data, data_dir=data_dir, progress=progress)
     if not images:
@@ -152,7 +148,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
         },
         "class_names": list(dataset.class_names),
         "iterations": method.n_iter_,
-        "converged": bool(method.converged_),
+        "converged": None if method.converged_ is None else bool(method.converged_),
     }
     if method.keeps_embeddings:
         with replacing(directory / "embeddings.npz") as part:

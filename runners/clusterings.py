@@ -7,7 +7,8 @@ from runners import main, start_tensorflow
 from runners.experiment import experiment_parser, run_experiment
 
 SETTINGS = {  # option -> setting, of the methods that have it
-    "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size", "reducer": "reducer", "rate": "regularisation",
+    "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size",
+    "reducer": "reducer", "regularisation": "regularisation",
 }  # fmt: skip
 
 
@@ -16,7 +17,7 @@ def run() -> None:
     parser.add_argument("--epochs", type=int, help="of training")
     parser.add_argument("--dim", type=int, help="values of an encoding")
     parser.add_argument("--loss", choices=("mse", "binary_crossentropy", "dot", "contrastive"))
-    parser.add_argument("--rate", type=float, help="weight of the regulariser")
+    parser.add_argument("--regularisation", type=float, help="weight of the regulariser")
     parser.add_argument("--reducer", choices=("downscale", "pca"))
     parser.add_argument("--scale", type=int, help="size to which the control scales images")
     parser.add_argument("--clusters", type=int, help="number of clusters")
@@ -29,7 +30,11 @@ def run() -> None:
     known = experiments.get(given["experiment"]).method_class().defaults()
     names = {**SETTINGS, "epochs": "epochs" if "epochs" in known else "max_epochs"}
     names["loss"] = "comparison" if "comparison" in known else "loss"
-    run_experiment(given, Clusterings(), {setting: given[option] for option, setting in names.items()})
+    losses = ("dot", "contrastive") if "comparison" in known else ("mse", "binary_crossentropy")
+    if given["loss"] not in (None, *losses):
+        raise ValueError(f"the loss (LOSS) of {given['experiment']} must be {' or '.join(losses)}")
+    protocol = Clusterings(sample=5000 if given["quick"] == "1" else 0)
+    run_experiment(given, protocol, {setting: given[option] for option, setting in names.items()})
 
 
 if __name__ == "__main__":

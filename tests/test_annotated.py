@@ -1,14 +1,14 @@
 """Document 000's runs on the digits: what is scored and recorded, answers repeated from a file, what is refused."""
 
 import json
-import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deepcluster_tf import experiments, results, tables, training
+from deepcluster_tf import datasets, experiments, results, tables, training
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.experiments import Experiment
@@ -52,7 +52,7 @@ def test_everything_is_recorded_and_is_that_of_the_model(finished, digits, monke
     column = last[0].split(",").index("test_acc")
     assert float(last[-1].split(",")[column]) == scored["value"] and len(last) == 7
     answers = (directory / "annotations.csv").read_text().splitlines()
-    assert len(answers) == 17 and answers[0] == "epoch,cluster,size,label,confidence"
+    assert len(answers) == 17 and answers[0] == "epoch,cluster,size,label,confidence,picture"
     with np.load(directory / "centers.npz") as kept:
         assert kept["pictures_6"].shape == (8, 8, 8, 1)
     assert "16 annotations" in tables.summary(finished, TINY)
@@ -68,15 +68,11 @@ def test_answers_from_a_file_repeat_the_run_exactly(finished, tmp_path, monkeypa
     assert again["metrics"]["test_acc"]["value"] == finished["metrics"]["test_acc"]["value"]
     ours, theirs = (json.loads((r["directory"] / "result.json").read_text()) for r in (again, finished))
     assert ours["cluster_sizes"] == theirs["cluster_sizes"]
-
-
-def test_answers_outlive_a_run_that_is_forced(finished, monkeypatch):
-    directory = finished["directory"]
-    before = (directory / "annotations.csv").read_text()
-    copy = directory.parents[1] / "copy" / "seed-0"
-    shutil.copytree(directory, copy)
-    training.unfinish(copy)
-    assert (copy / "annotations-before-1.csv").read_text() == before and not training.is_finished(copy)
+    with (
+        np.load(again["directory"] / "embeddings.npz") as one,
+        np.load(finished["directory"] / "embeddings.npz") as two,
+    ):
+        np.testing.assert_array_equal(one["embeddings"], two["embeddings"])
 
 
 def test_accuracy_of_reconstructions_by_hand(digits):
@@ -116,10 +112,11 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
             yield from super().annotate(questions, given)
 
         def person(self, questions):
+            while not self.questions:
+                time.sleep(0.01)
             for question in questions:
-                while not self._send(question, Answer(int(question.nearest.mean() > 120))):
-                    pass
-            self._send(None, None)
+                assert self._send(self.round, question, Answer(int(question.nearest.mean() > 120)))
+            assert self._send(self.round, None, None)
 
     monkeypatch.setattr(annotated, "Browser", Page)
     experiment = Experiment("vae", "", "vae:VAE", "000", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"})
@@ -130,6 +127,12 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
     named = [line.split(",")[3] for line in (result["directory"] / "annotations.csv").read_text().splitlines()[1:]]
     assert sorted(named) == ["dark", "dark", "light", "light"]
     assert pages[0].server.socket.fileno() == -1  # closed with the run
+    assert result["directory"].parent.name.startswith("mine-") and "classes-dark+light" in str(result["directory"])
+    before = (result["directory"] / "annotations.csv").read_text()
+    how = {"images": str(tmp_path / "mine"), "size": 12, "progress": False}
+    again = training.run(experiment, protocol, **how, force=True)  # asks anew, and keeps what was said before
+    assert len(pages) == 2 and again["directory"] == result["directory"]
+    assert (result["directory"] / "annotations-before-1.csv").read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,7 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
         ({"answers": "x.csv"}, "the annotator file reads ANSWERS=path"),
         ({"annotator": "file", "answers": "missing.csv"}, "missing.csv is no file of answers"),
         ({"threshold": 1.5}, "threshold must be in 0..1; received 1.5"),
+        ({"annotator": "browser", "port": 80}, "the port .PORT. must be in 1024..65535; received 80"),
         ({"class_names": ("a", "a")}, "class names must be different words; received 'a', 'a'"),
         ({"class_names": ("a", "b")}, "digits has classes of its own: expected no CLASSES"),
     ],
@@ -149,6 +153,22 @@ def test_what_does_not_fit_is_refused_before_training(tmp_path, monkeypatch, how
     with pytest.raises(ValueError, match=message):
         training.run(TINY, Annotated(**how), progress=False)
     assert not (tmp_path / "results").exists()
+
+
+def test_who_is_not_asked_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    with pytest.raises(ValueError, match="gamma = 0 asks nobody: expected no ANNOTATOR=browser, or another GAMMA"):
+        training.run(TINY, Annotated("browser"), settings={"gamma": 0.0}, progress=False)
+
+
+def test_few_images_of_ones_own_leave_some_to_train_on():
+    few = datasets.Dataset(
+        "mine", np.zeros((60, 8, 8, 1), np.uint8), np.arange(60) % 2, slice(0, 60), slice(60, 60), "ab", ""
+    )
+    rows, validation = annotated.split(few)
+    assert len(validation) == 6 and len(rows) == 54 and np.bincount(few.labels[validation]).tolist() == [3, 3]
+    lonely = datasets.Dataset(**{**vars(few), "labels": np.array([0] + [1] * 59)})
+    assert len(annotated.split(lonely)[1]) == 6  # a class of one image cannot be on both sides
 
 
 @pytest.mark.parametrize(

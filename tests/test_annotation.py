@@ -1,10 +1,12 @@
 """Annotators: answers survive, files repeat them, the page serves and refuses, the reader reads."""
 
+import io
 import json
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepcluster_tf.annotation import Answer, Question
 from deepcluster_tf.annotation.browser import Browser
@@ -35,7 +37,7 @@ class Script:
 
 def test_answers_are_on_disk_at_once_and_are_not_asked_again(tmp_path):
     path = tmp_path / "work" / "annotations.csv"
-    asked = [question("0"), question("1"), question("1.2")]
+    asked = [question("0"), question("1"), question("1_2")]
 
     class Dies(Script):
         def annotate(self, questions, given):
@@ -45,15 +47,49 @@ def test_answers_are_on_disk_at_once_and_are_not_asked_again(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         Ledger(Dies(), NAMES, path).ask(asked)
-    assert path.read_text() == 'epoch,cluster,size,label,confidence\n1,0,10,"a, b",0.25\n1,1,10,,1.0\n'
-    rest = Script(("1.2", Answer(0, 0.5)))
+    assert [line.rpartition(",")[0] for line in path.read_text().splitlines()] == [
+        "epoch,cluster,size,label,confidence", '1,0,10,"a, b",0.25', "1,1,10,,1.0",
+    ]  # fmt: skip
+    rest = Script(("1_2", Answer(0, 0.5)))
     ledger = Ledger(rest, NAMES, path)
     assert ledger.ask(asked) == [Answer(2, 0.25), Answer(-1), Answer(0, 0.5)]
     assert rest.given == {(1, "0"): Answer(2, 0.25), (1, "1"): Answer(-1)}
     assert ledger.shown(1) == 3 and ledger.shown(0) == 0
     nobody = Ledger(None, NAMES, path)
     assert nobody.ask(asked)[2] == Answer(0, 0.5)
-    assert nobody.answers(1)["1.2"] == Answer(0, 0.5)
+    assert nobody.answers(1)["1_2"] == Answer(0, 0.5)
+
+
+def test_answers_to_other_pictures_are_kept_apart_and_asked_again(tmp_path):
+    """A cluster of the same number after another training is another cluster."""
+    path = tmp_path / "annotations.csv"
+    first = [question("0"), question("1"), question("0", epoch=2)]
+    ledger = Ledger(Script(("0", Answer(0)), ("1", Answer(1))), NAMES, path)
+    ledger.ask(first[:2])
+    Ledger(Script(("0", Answer(2))), NAMES, path).ask(first[2:])
+    other = [question("0", picture=np.zeros((4, 4, 1), np.float32)), question("1")]
+    again = Script(("0", Answer(1)), ("1", Answer(1)))
+    with pytest.warns(UserWarning, match="not those that were named before .* 3 answers are kept in .*-before-1.csv"):
+        assert Ledger(again, NAMES, path).ask(other) == [Answer(1), Answer(1)]
+    assert again.given == {}
+    assert len(read_answers(tmp_path / "annotations-before-1.csv")) == 3 and len(read_answers(path)) == 2
+    assert Ledger(None, NAMES, path).ask(other) == [Answer(1), Answer(1)]
+
+
+def test_labels_that_are_numbers_and_files_of_spreadsheets(tmp_path):
+    path = tmp_path / "answers.json"
+    row = {"epoch": 1, "cluster": "0", "size": 3, "label": 0, "confidence": 1}
+    path.write_text(json.dumps([row, {**row, "cluster": "1", "label": None}]))
+    assert [said["label"] for said in read_answers(path).values()] == ["0", ""]
+    path.write_text(json.dumps([row, row]))
+    with pytest.raises(ValueError, match="answers a cluster twice"):
+        read_answers(path)
+    path.write_text(json.dumps([{**row, "confidence": 80}]))
+    with pytest.raises(ValueError, match="answers.json is no file of answers .*a confidence in 0..1"):
+        read_answers(path)
+    sheet = tmp_path / "answers.csv"
+    sheet.write_text("\ufeffepoch,cluster,size,label,confidence\n1,0_1,3,cat,1\n")
+    assert list(read_answers(sheet)) == [(1, "0_1")]
 
 
 def test_a_later_answer_counts_and_one_can_be_taken_back(tmp_path):
@@ -75,14 +111,14 @@ def test_a_file_repeats_a_run(tmp_path, kind):
     path = tmp_path / f"answers.{kind}"
     rows = [
         {"epoch": 1, "cluster": "0", "size": 10, "label": "dog", "confidence": 0.9},
-        {"epoch": 1, "cluster": "0.1", "size": 10, "label": "", "confidence": 1},
+        {"epoch": 1, "cluster": "0_1", "size": 10, "label": "", "confidence": 1},
     ]
     if kind == "json":
         path.write_text(json.dumps(rows))
     else:
-        path.write_text("epoch,cluster,size,label,confidence\n1,0,10,dog,0.9\n1,0.1,10,,1\n")
+        path.write_text("epoch,cluster,size,label,confidence\n1,0,10,dog,0.9\n1,0_1,10,,1\n")
     file = File(path, NAMES)
-    assert Ledger(file, NAMES).ask([question("0"), question("0.1")]) == [Answer(1, 0.9), Answer(-1, 1)]
+    assert Ledger(file, NAMES).ask([question("0"), question("0_1")]) == [Answer(1, 0.9), Answer(-1, 1)]
     assert file.notices == []
     with pytest.warns(UserWarning, match="had 10 images when it was named, here it has 12: this is no exact rep"):
         Ledger(file, NAMES).ask([question("0", size=12)])
@@ -139,26 +175,46 @@ def post(client, path, **said):
 
 
 def test_a_round_on_the_page(browser, client):
-    assert client.get("/state", headers=HERE).json == {"classes": list(NAMES), "epoch": None, "questions": []}
+    state = client.get("/state", headers=HERE).json
+    assert state == {"classes": list(NAMES), "round": "", "epoch": None, "order": [], "questions": []}
     came, thread = start(browser, [question("0"), question("1")], {(1, "1"): Answer(0, 0.5)})
     state = client.get("/state", headers=HERE).json
     assert state["epoch"] == 1 and [q["answer"] for q in state["questions"]] == [None, {"label": 0, "confidence": 0.5}]
-    refused = post(client, "/finish")
+    name = {"round": state["round"]}
+    refused = post(client, "/finish", **name)
     assert refused.status_code == 400 and refused.json["error"] == "1 pictures have no answer yet"
-    state = post(client, "/answer", epoch=1, cluster="0", label=2, confidence=0.75).json
-    assert state["questions"][0]["answer"] == {"label": 2, "confidence": 0.75}
-    state = post(client, "/answer", epoch=1, cluster="0", label=None, confidence=None).json
-    assert state["questions"][0]["answer"] is None
-    post(client, "/answer", epoch=1, cluster="0", label=-1, confidence=1)
-    assert post(client, "/finish").json["questions"] == []
+    state = post(client, "/answer", **name, i=0, label=2, confidence=0.75).json
+    assert state["questions"][0]["answer"] == {"label": 2, "confidence": 0.75} and state["order"] == ["1", "0"]
+    state = post(client, "/answer", **name, i=0, label=None, confidence=None).json
+    assert state["questions"][0]["answer"] is None and state["order"] == ["1"]
+    post(client, "/answer", **name, i=0, label=-1, confidence=1)
+    assert post(client, "/finish", **name).json["questions"] == []
     thread.join(5)
     assert [(q.cluster, answer) for q, answer in came] == [("0", Answer(2, 0.75)), ("0", None), ("0", Answer(-1, 1.0))]
 
 
-@pytest.mark.parametrize("said", [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"cluster": "0"}])
+def test_an_answer_to_a_round_that_is_over_reaches_nothing(browser, client):
+    """Two tabs: one finishes, and what the other still shows is refused, also when it was on its way."""
+    came, thread = start(browser, [question("0")])
+    old = browser.round
+    post(client, "/answer", round=old, i=0, label=1, confidence=1)
+    post(client, "/finish", round=old)
+    thread.join(5)
+    late = post(client, "/answer", round=old, i=0, label=0, confidence=1)
+    assert late.status_code == 409 and late.json["error"] == "this round is over"
+    assert post(client, "/finish", round=old).status_code == post(client, "/finish", round="").status_code == 409
+    assert not browser._send(old, question("0"), Answer(0))  # it lies in the queue when the next round begins
+    came, thread = start(browser, [question("0", epoch=2)])
+    post(client, "/answer", round=browser.round, i=0, label=2, confidence=1)
+    post(client, "/finish", round=browser.round)
+    thread.join(5)
+    assert [(q.key, answer) for q, answer in came] == [((2, "0"), Answer(2, 1.0))]
+
+
+@pytest.mark.parametrize("said", [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"i": 0}])
 def test_the_page_refuses_what_is_no_answer(browser, client, said):
     start(browser, [question("0")])
-    response = post(client, "/answer", **{"epoch": 1, "cluster": "0", "confidence": 1, **said})
+    response = post(client, "/answer", **{"round": browser.round, "i": 0, "confidence": 1, **said})
     assert response.status_code == 400 and "error" in response.json
     assert client.get("/state", headers=HERE).json["questions"][0]["answer"] is None
 
@@ -166,25 +222,29 @@ def test_the_page_refuses_what_is_no_answer(browser, client, said):
 def test_the_page_is_for_this_machine_alone(browser, client):
     assert browser.server.host == "127.0.0.1"
     assert client.get("/state", headers={"Host": "evil.example:80"}).status_code == 403
+    assert client.get("/state", headers={"Host": "127.0.0.1"}).status_code == 200
     assert client.post("/finish", data={"a": 1}, headers=HERE).status_code == 415
     assert client.get("/", headers=HERE).headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert client.get("/page/page.js", headers=HERE).status_code == 200
-    with pytest.raises(OSError, match="is in use: stop what uses it, or give PORT=another"):
+    with pytest.raises(OSError, match="cannot be had: stop what uses it, or give PORT=another"):
         Browser(NAMES, port=browser.server.port)
 
 
 def test_pictures_are_served(browser, client):
     ramp = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
     start(browser, [question("0", picture=ramp)])
-    import io
-
-    from PIL import Image
-
-    served = np.array(Image.open(io.BytesIO(client.get("/picture/1/0.png", headers=HERE).data)))
+    name = browser.round
+    served = np.array(Image.open(io.BytesIO(client.get(f"/picture/{name}/0.png", headers=HERE).data)))
     np.testing.assert_array_equal(served, np.round(255 * ramp[..., 0]))
-    assert client.get("/nearest/1/0/1.png", headers=HERE).status_code == 200
-    for missing in ("/nearest/1/0/2.png", "/picture/1/7.png", "/picture/2/0.png"):
+    assert client.get(f"/nearest/{name}/0/1.png", headers=HERE).status_code == 200
+    for missing in (f"/nearest/{name}/0/2.png", f"/picture/{name}/7.png", "/picture/other/0.png", "/picture//0.png"):
         assert client.get(missing, headers=HERE).status_code == 404
+
+
+def test_pictures_in_colour_are_served(browser, client):
+    start(browser, [question("0", picture=np.full((4, 4, 3), 0.5, np.float32))])
+    served = Image.open(io.BytesIO(client.get(f"/picture/{browser.round}/0.png", headers=HERE).data))
+    assert served.mode == "RGB"
 
 
 # ---------------------------------------------------------------------- the reader

@@ -83,10 +83,29 @@ def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):
         np.testing.assert_array_equal(ours, best)
 
 
-@pytest.mark.parametrize("architecture", ["dense", "pooling"])
+def test_a_fit_that_stopped_early_is_not_trained_on(digits, tmp_path, monkeypatch):
+    """As if the process had died while it clustered: the same call finds the best weights, and trains no further."""
+    losses = iter([0.5, 0.4, 0.45, 0.41])
+
+    class Scripted(checkpoints.EarlyStopping):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = next(losses)  # there is no fifth
+            super().on_epoch_end(epoch, logs)
+
+    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    settings = {**SMALL, "max_epochs": 50, "patience": 2}
+    whole = Autoencoder(**settings).fit(digits.images, directory=tmp_path, progress=False)
+    again = Autoencoder(**settings).fit(digits.images, directory=tmp_path, progress=False)
+    assert again.history_ == whole.history_ and again.converged_
+    np.testing.assert_array_equal(again.transform(digits.images), whole.transform(digits.images))
+
+
+@pytest.mark.parametrize("architecture", ["dense", "pooling", "residual"])
 def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypatch, architecture):
     """Stopped by an error in the fourth epoch, after a checkpoint of the second or third."""
     settings = {**SMALL, "architecture": architecture}
+    if architecture == "residual":
+        settings |= {"loss": "binary_crossentropy", "n_components": 5}
     whole = Autoencoder(**settings).fit(digits.images, progress=False)
     monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
     original = checkpoints.History.on_epoch_end
@@ -130,8 +149,13 @@ def test_save_load_and_export(fitted, digits, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"architecture": "transformer"}, "architecture must be dense or pooling; received 'transformer'"),
+        (
+            {"architecture": "transformer"},
+            "architecture must be dense or pooling or convolutional or residual; received 'transformer'",
+        ),
         ({"activation": "tanh"}, "activation must be relu or sigmoid"),
+        ({"architecture": "residual", "activation": "sigmoid"}, "activation must be relu; received 'sigmoid'"),
+        ({"architecture": "convolutional", "loss": "binary_crossentropy"}, "loss must be mse; received"),
         ({"assign_by": "chance"}, "assign_by must be mixture or kmeans"),
         ({"validation_share": 0}, "validation_share must be a number from 0.01 to 0.9"),
         ({"patience": 0}, "patience must be a whole number of 1 or more"),

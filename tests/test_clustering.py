@@ -1,5 +1,6 @@
 """k-means, where the centres start (eq. 6), and what happens to an empty cluster."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -215,4 +216,23 @@ def test_neighbor_graph_by_hand():
 def test_power_iteration_on_a_graph_with_a_lonely_point():
     graph = np.ones((5, 5)) - np.eye(5)
     graph[4] = graph[:, 4] = 0
-    assert np.isfinite(clustering.power_iteration_of(csr_matrix(graph), 2)).all()
+    found = clustering.power_iteration_of(csr_matrix(graph), 2)
+    assert len(set(found[:4])) == 1 and found[4] != found[0]
+
+
+def test_empty_clusters_are_refilled():
+    z = np.array([[0.0], [0.1], [0.2], [5.0], [9.0]])
+    # 5 and 9 are the farthest from their mean 7, and the first of them moves; then nothing of that cluster may
+    clusters, empty = clustering.refill_empty(np.array([0, 0, 0, 1, 1]), z, 3)
+    assert empty == [2] and clusters.tolist() == [0, 0, 0, 2, 1]
+    same, none = clustering.refill_empty(np.array([0, 1, 2, 2, 2]), z, 3)
+    assert none == [] and same.tolist() == [0, 1, 2, 2, 2]
+    copies, empty = clustering.refill_empty(np.zeros(4, int), np.ones((4, 2)), 3)  # equal points go to one each
+    assert empty == [1, 2] and sorted(np.bincount(copies)) == [1, 1, 2]
+
+
+def test_affinity_propagation_that_does_not_converge_says_so(monkeypatch):
+    points, _ = blobs(60, 3)
+    never = functools.partial(clustering.AffinityPropagation, convergence_iter=10_000)
+    monkeypatch.setattr(clustering, "AffinityPropagation", never)
+    assert clustering.affinity_propagation(points, 3, tries=2) is None

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from deepcluster_tf import results, tables, training
+from deepcluster_tf import experiments, results, tables, training
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.figures import clusterings as drawing
 from deepcluster_tf.files import read_json
@@ -45,6 +46,27 @@ def test_every_clustering_is_scored(run, digits):
     assert "arrays" not in saved and len(saved["accuracy_curve"]) == 46
 
 
+def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    (tmp_path / "mine").mkdir()
+    for i in range(9):
+        Image.fromarray(np.full((8, 8, 3), 28 * i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
+    experiment = Experiment("control", "", "control:Control", "003", settings={"size": 4, "n_init": 1, "n_clusters": 3})
+    result = training.run(experiment, Clusterings(), images=str(tmp_path / "mine"), size=8, progress=False)
+    assert result["metrics"] == {} and sum(result["cluster_sizes"]["kmeans"]) == 9
+    assert "no classes are known: kmeans clusters of" in tables.summary(result, experiment)
+    drawn = drawing.own(tmp_path / "results")
+    assert [path.name for path in drawn] == ["searches.png"]
+
+
+def test_a_folder_of_one_class_is_refused(tmp_path):
+    (tmp_path / "mine" / "one").mkdir(parents=True)
+    for i in range(3):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / "mine" / "one" / f"{i}.png")
+    with pytest.raises(ValueError, match="mine has one class: expected two sub-folders or more"):
+        training.run(experiments.get("control"), Clusterings(), images=str(tmp_path / "mine"), size=8, progress=False)
+
+
 def test_the_search_is_kept(run, digits):
     with np.load(run["directory"] / "pictures.npz") as arrays:
         kept = dict(arrays)
@@ -74,35 +96,21 @@ def test_figures_are_drawn(run, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
-def test_empty_clusters_are_repaired():
-    z = np.array([[0.0], [0.1], [0.2], [5.0], [9.0]])
-    clusters, empty = clusterings.repaired(np.array([0, 0, 0, 1, 1]), z, 3)
-    assert empty == [2] and clusters.tolist() in ([0, 0, 0, 2, 1], [0, 0, 0, 1, 2])  # 5 and 9 are as far from 7
-    same, none = clusterings.repaired(np.array([0, 1, 2, 2, 2]), z, 3)
-    assert none == [] and same.tolist() == [0, 1, 2, 2, 2]
-    more, none = clusterings.repaired(np.array([0, 1, 2, 3, 4]), z, 3)  # affinity propagation found more than asked
-    assert none == [] and more.tolist() == [0, 1, 2, 3, 4]
-
-
 def test_sparsity_by_hand():
     # 0.001 and 0 are below a hundredth of 1; of the second row nothing is
     assert clusterings.sparsity(np.array([[1.0, 0.001, 0.0, 0.5], [1, -1, 1, -1]])) == 0.25
 
 
 def test_table_by_hand(tmp_path):
-    from test_tables import record
+    from test_tables import REPOSITORY, record
 
-    reference = read_json(results.ROOT / "reference.json") if results.ROOT.exists() else None
-    if reference is None:
-        pytest.skip("not in the repository")
+    reference = read_json(REPOSITORY / "results" / "reference.json")
     (tmp_path / "reference.json").write_text(json.dumps(reference))
     for seed, ari in ((0, 0.04), (1, 0.06)):
         ways = ["random", *reference["cifar-encodings"]["clusterings"]]
         scores = {f"{name}_{by}": ari if by != "random" else 0.0 for by in ways for name in tables.clusterings.SCORES}
         more = {"sparsity": 0.5, "seconds": {"training": 1200}}
         record(tmp_path, "cifar-control", "paper", seed, {}, {**scores, "precision": 0.2}, **more)
-    from deepcluster_tf import experiments
-
     experiment = experiments.get("cifar-control")
     table = tables.clusterings.table(experiment, tmp_path)
     mine = table[(table["what"].str.startswith("images scaled")) & (table["by"] == "kmeans")].iloc[0]

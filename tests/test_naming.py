@@ -66,7 +66,7 @@ def test_top_down_splits_what_shows_no_class():
     labels, weights = naming.top_down(z, images, 2, epoch=3, depth=2, decode=decode, ask=person, **HOW)
     np.testing.assert_array_equal(labels, np.repeat([0, 1, 2, 3], 40))  # two clusters of two groups, each split in two
     assert [len(asked) for asked in person.rounds] == [2, 4]
-    assert sorted(question.cluster for question in person.rounds[1]) == ["0.0", "0.1", "1.0", "1.1"]
+    assert sorted(question.cluster for question in person.rounds[1]) == ["0_0", "0_1", "1_0", "1_1"]
     assert [question.splits for question in person.rounds[0]] == [True, True] and not person.rounds[1][0].splits
     assert all(question.epoch == 3 and question.size == 40 for question in person.rounds[1])
     for j in range(4):  # w = p_c exp(-a d), by a loop
@@ -85,8 +85,20 @@ def test_top_down_leaves_out_what_has_no_name():
     z, images = groups()
     labels, weights = naming.top_down(z, images, 2, epoch=1, depth=1, decode=decode, ask=Person(), **HOW)
     assert np.all(labels == -1) and not weights.any()
-    never = naming.top_down(z[:3], images[:3], 4, epoch=1, depth=2, decode=decode, ask=Person(), **HOW)
-    assert np.all(never[0] == -1)  # fewer points than clusters: nothing to ask
+    person = Person()
+    never = naming.top_down(z[:3], images[:3], 4, epoch=1, depth=2, decode=decode, ask=person, **HOW)
+    assert np.all(never[0] == -1) and person.rounds == []  # fewer points than clusters: nothing to ask
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.parametrize("how", [{}, {"distance": "mahalanobis", "decay": "gaussian"}])
+def test_fewer_different_points_than_clusters(how):
+    """Copies of two images: some clusters have none of them, and nobody is asked about those."""
+    z, images = np.repeat(np.float32([[0, 0], [9, 1]]), 5, axis=0), np.zeros((10, 1, 1, 1), np.float32)
+    person = Person()
+    labels, weights = naming.top_down(z, images, 4, epoch=1, depth=1, decode=decode, ask=person, **{**HOW, **how})
+    np.testing.assert_array_equal(labels, np.repeat([0, 3], 5))
+    np.testing.assert_allclose(weights, 0.5) and len(person.rounds[0]) == 2
 
 
 def test_elbow_of_a_curve_by_hand():

@@ -136,6 +136,22 @@ def test_labels_of_the_data_set_reach_nothing(digits, fitted):
     np.testing.assert_array_equal(other.transform(digits.images), fitted.transform(digits.images))
 
 
+def test_k_by_the_elbow_and_parts_of_clusters(digits):
+    annotator = Fixed()  # which has no name for cluster 0, so that it is split, and its part 0 left out
+    annotator.annotate = lambda asked, given: ((q, Answer(-1 if q.cluster in ("0", "0_0") else 3)) for q in asked)
+    method = fit(digits, annotator, settings={"n_clusters": 0, "depth": 2})
+    k = [row["clusters"] for row in method.history_]
+    assert all(4 <= each <= 28 for each in k)
+    assert [row["annotations"] for row in method.history_] == [0, 2 * k[1], 2 * (k[1] + k[2]), 2 * (k[1] + k[2])]
+
+
+def test_nobody_to_ask_is_refused(digits):
+    with pytest.raises(
+        ValueError, match="nobody would be asked: expected more epochs than the 4 without names; received 4"
+    ):
+        fit(digits, Fixed(), settings={"unsupervised_epochs": 4})
+
+
 def test_without_an_annotator_the_head_learns_nothing(digits):
     annotator = Fixed()
     for method in (fit(digits), fit(digits, annotator, settings={"gamma": 0.0})):
@@ -188,13 +204,16 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
 def test_readings_every_300_steps(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.Readings, "INTERVAL", 4)
     count = iter(range(100))
-    method = fit(digits, directory=tmp_path, read=lambda: {"n": next(count)}, settings={"epochs": 2})
+    method = fit(digits, directory=tmp_path, read=lambda *_: {"n": next(count)}, settings={"epochs": 2})
     # 600 images in batches of 64 are 10 steps an epoch
     assert [(row["iteration"], row["epoch"], row["n"]) for row in method.readings_] == [
         (4, 0.4, 0), (8, 0.8, 1), (14, 1.4, 2), (18, 1.8, 3),
     ]  # fmt: skip
-    again = fit(digits, directory=tmp_path, read=lambda: {"n": next(count)}, settings={"epochs": 2})
+    again = fit(digits, directory=tmp_path, read=lambda *_: {"n": next(count)}, settings={"epochs": 2})
     assert [row["n"] for row in again.readings_] == [0, 1, 2, 3]
+    monkeypatch.setattr(checkpoints.Readings, "INTERVAL", 300)  # an epoch that is shorter reports at its end
+    short = fit(digits, read=lambda *_: {}, settings={"epochs": 2})
+    assert [row["iteration"] for row in short.readings_] == [10, 20]
 
 
 def test_save_load_and_export(digits, fitted, tmp_path):

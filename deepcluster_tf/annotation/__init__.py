@@ -18,7 +18,7 @@ class Question:
 
     Attributes:
         epoch: after which epoch it is asked, from 1.
-        cluster: its name within the epoch: "3", "3.7" for the seventh part of a cluster that was split, "image 512".
+        cluster: its name within the epoch: "3", "3_7" for a part of a cluster that was split, "image 512".
         picture: float32 (height, width, channels) in 0..1: the decoded centre, or the image itself.
         nearest: uint8 or float32 (m, height, width, channels), the real images nearest to the centre.
         size: how many images will take the name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import queue
+import secrets
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 import flask
 import numpy as np
 from PIL import Image
+from tqdm.auto import tqdm
 from werkzeug.serving import make_server
 
 from deepcluster_tf.annotation import Answer, Question
@@ -24,6 +26,7 @@ HOST = "127.0.0.1"
 class _Event:
     """What the page sends: an answer to a question, the undoing of one, or the end of the round."""
 
+    round: str
     question: Question | None
     answer: Answer | None
     kept: threading.Event = field(default_factory=threading.Event)
@@ -42,13 +45,15 @@ class Browser:
 
     def __init__(self, class_names: tuple[str, ...], port: int = 8765):
         self.class_names = tuple(class_names)
-        self.questions, self.answers = [], {}
+        self.round, self.questions, self.answers = "", [], {}
         self.events, self.lock = queue.Queue(), threading.Lock()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury the progress bar
         try:
             self.server = make_server(HOST, port, self._app(), threaded=True)
-        except (OSError, SystemExit) as error:  # werkzeug exits where the port is taken
-            raise OSError(f"port {port} of {HOST} is in use: stop what uses it, or give PORT=another") from error
+        except (OSError, SystemExit) as error:  # werkzeug exits where it cannot have the port
+            raise OSError(
+                f"port {port} of {HOST} cannot be had: stop what uses it, or give PORT=another from 1024 to 65535"
+            ) from error
         self.url = f"http://{HOST}:{self.server.port}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -61,24 +66,25 @@ class Browser:
         self, questions: list[Question], given: dict[tuple[int, str], Answer]
     ) -> Iterator[tuple[Question, Answer | None]]:
         """Show a round, and give every answer on as it comes, until the person finishes the round."""
-        with self.lock:
-            self.questions, self.answers = questions, dict(given)
-        print(f"{len(questions)} pictures wait to be named at {self.url}", file=sys.stderr, flush=True)
-        while True:
+        with self.lock:  # the round's name is new, so that no tab answers an old one
+            self.round, self.questions, self.answers = secrets.token_hex(4), questions, dict(given)
+        tqdm.write(f"{len(questions)} pictures wait to be named at {self.url}", file=sys.stderr)
+        finished = False
+        while not finished:
             event = self.events.get()
+            if event.round != self.round:
+                continue  # of a round that is over; who sent it is told that it was not kept
             if event.question is not None:
                 yield event.question, event.answer  # when the caller comes back, it is on disk
                 with self.lock:
                     self.answers.pop(event.question.key, None)
                     if event.answer is not None:
                         self.answers[event.question.key] = event.answer
-            finished = event.question is None and len(self.answers) == len(self.questions)
-            if finished:
+            elif all(question.key in self.answers for question in self.questions):
+                finished = True
                 with self.lock:
-                    self.questions, self.answers = [], {}
+                    self.round, self.questions, self.answers = "", [], {}
             event.kept.set()
-            if finished:
-                return
 
     # ------------------------------------------------------------------ what the page asks for
 
@@ -87,7 +93,9 @@ class Browser:
         with self.lock:
             return {
                 "classes": self.class_names,
+                "round": self.round,
                 "epoch": self.questions[0].epoch if self.questions else None,
+                "order": [cluster for _, cluster in self.answers],
                 "questions": [
                     {
                         "cluster": question.cluster,
@@ -100,17 +108,22 @@ class Browser:
                 ],
             }
 
-    def _send(self, question: Question | None, answer: Answer | None) -> bool:
-        event = _Event(question, answer)
+    def _send(self, round_: str, question: Question | None, answer: Answer | None) -> bool:
+        event = _Event(round_, question, answer)
         self.events.put(event)
-        return event.kept.wait(timeout=60)
+        for _ in range(600):
+            if event.kept.wait(timeout=0.1):
+                return True
+            if round_ != self.round:
+                break
+        return event.kept.is_set()
 
     def _app(self) -> flask.Flask:
         app = flask.Flask(__name__, static_folder="page", static_url_path="/page")
 
         @app.before_request
         def only_from_here():
-            host = flask.request.host.rpartition(":")[0]
+            host = flask.request.host.partition(":")[0]
             if host not in (HOST, "localhost"):  # another name that leads here would let a foreign page in
                 flask.abort(403)
             if flask.request.method == "POST" and not flask.request.is_json:  # a foreign page can send forms only
@@ -130,40 +143,46 @@ class Browser:
         def state():
             return self.state()
 
-        @app.get("/picture/<int:epoch>/<cluster>.png")
-        def picture(epoch, cluster):
-            return _png(self._question(epoch, cluster).picture)
+        @app.get("/picture/<round_>/<int:i>.png")
+        def picture(round_, i):
+            return _png(self._question(round_, i).picture)
 
-        @app.get("/nearest/<int:epoch>/<cluster>/<int:i>.png")
-        def nearest(epoch, cluster, i):
-            images = self._question(epoch, cluster).nearest
-            return _png(images[i]) if i < len(images) else flask.abort(404)
+        @app.get("/nearest/<round_>/<int:i>/<int:j>.png")
+        def nearest(round_, i, j):
+            images = self._question(round_, i).nearest
+            return _png(images[j]) if j < len(images) else flask.abort(404)
 
         @app.post("/answer")
         def answer():
             said = flask.request.get_json()
             try:
-                question = self._question(int(said["epoch"]), str(said["cluster"]))
+                round_, i = str(said["round"]), int(said["i"])
                 answer = None if said["label"] is None else Answer(int(said["label"]), float(said["confidence"]))
                 if answer and answer.label >= len(self.class_names):
                     raise ValueError(f"expected a class below {len(self.class_names)}; received {answer.label}")
             except (KeyError, TypeError, ValueError) as error:
                 return {"error": str(error)}, 400
-            return self.state() if self._send(question, answer) else ({"error": "not saved"}, 503)
+            if round_ != self.round:
+                return {"error": "this round is over"}, 409
+            sent = self._send(round_, self._question(round_, i), answer)
+            return self.state() if sent else ({"error": "it could not be written"}, 503)
 
         @app.post("/finish")
         def finish():
+            round_ = str(flask.request.get_json().get("round"))
+            if round_ != self.round or not round_:
+                return {"error": "this round is over"}, 409
             with self.lock:
-                left = len(self.questions) - len(self.answers)
-            if left or not self.questions:
+                left = sum(question.key not in self.answers for question in self.questions)
+            if left:
                 return {"error": f"{left} pictures have no answer yet"}, 400
-            return self.state() if self._send(None, None) else ({"error": "not finished"}, 503)
+            return self.state() if self._send(round_, None, None) else ({"error": "not finished"}, 503)
 
         return app
 
-    def _question(self, epoch: int, cluster: str) -> Question:
+    def _question(self, round_: str, i: int) -> Question:
         with self.lock:
-            found = [question for question in self.questions if question.key == (epoch, cluster)]
+            found = self.questions[i : i + 1] if round_ == self.round else []
         return found[0] if found else flask.abort(404)
 
 

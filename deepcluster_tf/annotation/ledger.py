@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from deepcluster_tf.annotation import Annotator, Answer, Question
 from deepcluster_tf.files import replacing
 
-COLUMNS = ["epoch", "cluster", "size", "label", "confidence"]
+COLUMNS = ["epoch", "cluster", "size", "label", "confidence", "picture"]
 
 
 class Ledger:
@@ -20,7 +23,8 @@ class Ledger:
     Args:
         annotator: who is asked.
         class_names: by class.
-        path: a CSV file, one row an answer, the name of the class or nothing under "label"; None keeps it in memory.
+        path: a CSV file, one row an answer, with the name of the class or nothing under "label", and under "picture" a
+            digest of what was shown; None keeps it in memory.
     """
 
     def __init__(self, annotator: Annotator, class_names: tuple[str, ...], path: Path | None = None):
@@ -30,13 +34,16 @@ class Ledger:
             self._answer(row)
 
     def ask(self, questions: list[Question]) -> list[Answer]:
-        """The answers to questions, from the file where they were given before.
+        """The answers to questions, from the file where they were given before to the same pictures.
 
         Raises:
             ValueError: the annotator left a question without an answer.
             OSError: an answer could not be written.
         """
-        given = {q.key: self._answer(self.rows[q.key]) for q in questions if q.key in self.rows}
+        mine = {question.key: question for question in questions}
+        if any(row["picture"] not in ("", _digest(mine[key])) for key, row in self.rows.items() if key in mine):
+            self._set_aside(questions[0].epoch)
+        given = {key: self._answer(row) for key, row in self.rows.items() if key in mine}  # in the order of the answers
         if len(given) < len(questions):
             for question, answer in self.annotator.annotate(questions, dict(given)):
                 self._take(question, answer)
@@ -44,6 +51,20 @@ class Ledger:
         if missing:
             raise ValueError(f"cluster {', '.join(missing)} of epoch {questions[0].epoch} was not answered")
         return [self._answer(self.rows[question.key]) for question in questions]
+
+    def _set_aside(self, epoch: int) -> None:
+        """Keep the answers from an epoch on under another name: they were given to other pictures than these."""
+        aside = {key: row for key, row in self.rows.items() if row["epoch"] >= epoch}
+        self.rows = {key: row for key, row in self.rows.items() if key not in aside}
+        if self.path:
+            kept = free_name(self.path)
+            write_answers(kept, aside)
+            write_answers(self.path, self.rows)
+            warnings.warn(
+                f"the pictures after epoch {epoch} are not those that were named before (another machine, or other "
+                f"versions): {len(aside)} answers are kept in {kept}, and asked for again",
+                stacklevel=3,
+            )
 
     def shown(self, epoch: int) -> int:
         """How many pictures were shown after the epochs up to this one: the number of annotations."""
@@ -57,15 +78,32 @@ class Ledger:
         self.rows.pop(question.key, None)
         if answer is not None:
             name = self.class_names[answer.label] if answer.label >= 0 else ""
-            what = (*question.key, question.size, name, answer.confidence)
+            what = (*question.key, question.size, name, float(answer.confidence), _digest(question))
             self.rows[question.key] = dict(zip(COLUMNS, what))
         if self.path:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as part:
-                pd.DataFrame(list(self.rows.values()), columns=COLUMNS).to_csv(part, index=False)
+            write_answers(self.path, self.rows)
 
     def _answer(self, row: dict) -> Answer:
         return Answer(label_of(row["label"], self.class_names), row["confidence"])
+
+
+def _digest(question: Question) -> str:
+    return hashlib.sha256(np.ascontiguousarray(question.picture).tobytes()).hexdigest()[:8]
+
+
+def free_name(path: Path) -> Path:
+    """The first name of the kind annotations-before-1.csv that is not in use beside a file."""
+    n = 1
+    while (name := path.with_name(f"{path.stem}-before-{n}{path.suffix}")).exists():
+        n += 1
+    return name
+
+
+def write_answers(path: Path, rows: dict[tuple[int, str], dict]) -> None:
+    """Write answers as CSV, whole at every moment; an OSError names the file if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        pd.DataFrame(list(rows.values()), columns=COLUMNS).to_csv(part, index=False)
 
 
 def label_of(name: str, class_names: tuple[str, ...]) -> int:
@@ -79,7 +117,8 @@ def read_answers(path: Path | str) -> dict[tuple[int, str], dict]:
     """Read a file of answers.
 
     Args:
-        path: CSV with the columns epoch, cluster, size, label and confidence, or JSON with a list of such objects.
+        path: CSV with the columns epoch, cluster, size, label and confidence, or JSON with a list of such objects; the
+            column picture may be missing.
 
     Returns:
         rows by (epoch, cluster).
@@ -88,21 +127,25 @@ def read_answers(path: Path | str) -> dict[tuple[int, str], dict]:
         ValueError: the file is missing, or is no such file; the message names it.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             rows = json.load(file) if str(path).endswith(".json") else list(csv.DictReader(file))
-        rows = [
+        found = [
             {
                 "epoch": int(row["epoch"]),
                 "cluster": str(row["cluster"]),
                 "size": int(row["size"]),
-                "label": str(row["label"] or ""),
-                "confidence": float(row["confidence"]),
+                "label": "" if row["label"] is None else str(row["label"]),
+                "confidence": Answer(0, float(row["confidence"])).confidence,
+                "picture": row.get("picture") or "",
             }
             for row in rows
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no column {error}" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{path} is no file of answers ({reason}): expected CSV or JSON with {', '.join(COLUMNS)}"
+            f"{path} is no file of answers ({reason}): expected CSV or JSON with {', '.join(COLUMNS[:5])}"
         ) from error
-    return {(row["epoch"], row["cluster"]): row for row in rows}
+    by_key = {(row["epoch"], row["cluster"]): row for row in found}
+    if len(by_key) < len(found):
+        raise ValueError(f"{path} answers a cluster twice: expected one row for each epoch and cluster")
+    return by_key

@@ -51,6 +51,8 @@ class Reader:
     ) -> Iterator[tuple[Question, Answer | None]]:
         """Name every picture that has no answer yet; one that it cannot read has none of the classes."""
         left = [question for question in questions if question.key not in given]
+        if not left:
+            return
         for question, label, confidence in zip(left, *self.read(np.stack([question.picture for question in left]))):
             yield question, Answer(int(label) if confidence >= self.threshold else -1, float(confidence))
 

@@ -15,12 +15,12 @@ from deepcluster_tf.figures.style import COLOURS, projection, rows_of_images, sa
 
 def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
     """The images most similar to a target, best first; classes that work above, classes that fail below."""
-    names = run["class_names"]
-    precision = [run["metrics"][f"precision_{name}"]["value"] for name in names]
-    rows = {
-        f"{names[c]}\n{precision[c]:.2f}": np.concatenate([kept["targets"][c : c + 1], kept["similar"][c]])
-        for c in np.argsort(precision)[::-1]
-    }
+    lines = [np.concatenate([target[None], similar]) for target, similar in zip(kept["targets"], kept["similar"])]
+    rows = {f"image {i + 1}": line for i, line in enumerate(lines)}
+    if "precision" in run["metrics"]:
+        precision = {name: run["metrics"][f"precision_{name}"]["value"] for name in run["class_names"]}
+        order = sorted(range(len(lines)), key=lambda c: -precision[run["class_names"][c]])
+        rows = {f"{run['class_names'][c]}\n{precision[run['class_names'][c]]:.2f}": lines[c] for c in order}
     captions = {label: ["target", "1", "2", "3"] for label in list(rows)[:1]}
     return rows_of_images(
         rows, f"{title}: the most similar images, with the precision of the ten nearest", path, captions
@@ -28,15 +28,15 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
 
 
 def losses(runs: dict[str, dict], path: Path) -> Path:
-    """Loss of the pairs against epochs, with the plateau of a network that answers 0.5 to everything."""
+    """Loss of the pairs as training goes on, with the plateau of a network that answers 0.5 to everything."""
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     for (title, run), colour in zip(runs.items(), COLOURS):
-        history = pd.read_csv(run["directory"] / "history.csv")
-        name = "pairs_loss" if "pairs_loss" in history else "loss"
-        axes.plot(history["epoch"], history[name], color=colour, label=title)
+        curve = pd.read_csv(run["directory"] / "curve.csv")
+        axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, label=title)
     axes.axhline(np.log(2), color="black", lw=0.8, ls=":", label="answering 0.5 (ln 2)")
-    axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", title="CIFAR-10: telling views apart")
-    axes.grid(alpha=0.3)
+    axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
+    axes.set_title("CIFAR-10: telling views apart")
+    axes.grid(alpha=0.3, which="both")
     axes.legend()
     return save(figure, path)
 
@@ -76,11 +76,12 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path | None:
 
 def write(folder: Path, root: Path) -> list[Path]:
     """Draw what is recorded of document 003, of the first seed; returns the files."""
-    written, runs, kept = [], {}, {}
+    written, runs, kept, indices = [], {}, {}, {}
     for of in results.reference(root)["cifar-encodings"]["rows"]:
         found = results.runs_of(of["experiment"], of["variant"], root)
         if found:
             runs[of["what"]] = found[0]
+            indices[of["what"]] = np.mean([run["metrics"]["ari_kmeans"]["value"] for run in found])
             with np.load(found[0]["directory"] / "pictures.npz", allow_pickle=False) as arrays:
                 kept[of["what"]] = dict(arrays)
     for title, run in runs.items():
@@ -93,13 +94,22 @@ def write(folder: Path, root: Path) -> list[Path]:
     pairs = {
         title: run
         for title, run in runs.items()
-        if run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "history.csv").exists()
+        if run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "curve.csv").exists()
     }
     if pairs:
         written.append(losses(pairs, folder / "cifar-losses.png"))
     if runs:
-        indices = {title: run["metrics"]["ari_kmeans"]["value"] for title, run in runs.items()}
         written.append(simulation(next(iter(runs.values())), indices, folder / "cifar-equivalent-accuracy.png"))
         best = max(indices, key=indices.get)
         written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-map.png"))
-    return [path for path in written if path]
+    return [path for path in written if path] + own(root)
+
+
+def own(root: Path) -> list[Path]:
+    """The searches of runs on the user's own images, each drawn into its run's folder; returns the files."""
+    written = []
+    for run in results.all_results(root):
+        if run["experiment"] in ("control", "ae", "resnet", "representation", "similarity"):
+            with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
+                written.append(searches(run, dict(arrays), run["data"]["name"], run["directory"] / "searches.png"))
+    return written

@@ -89,7 +89,7 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
         print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
         points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
         with replacing(kept) as part:
-            np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int8))
+            np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int16))
     with np.load(kept, allow_pickle=False) as arrays:
         return dict(arrays)
 

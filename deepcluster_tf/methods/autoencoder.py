@@ -40,7 +40,8 @@ class Autoencoder(EncodingMethod):
         architecture: "dense"; "pooling" for convolutions with pooling and dropout; "convolutional" for convolutions of
             stride 2; "residual" for a ResNet without its head.
         loss: of a pixel, "mse" or "binary_crossentropy".
-        n_components: principal components of the encoding that the mixture sees; 0 for the encoding itself.
+        n_components: principal components of the encoding that the mixture sees, at most its values and the images; 0
+            for the encoding itself.
         embedding_dim: units of the encoding.
         activation: of the hidden layers, "relu" or "sigmoid".
         embedding_activation: of the encoding, "linear", "relu" or "sigmoid".
@@ -99,7 +100,7 @@ class Autoencoder(EncodingMethod):
         self._require(max_epochs=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1), validation_share=(0.01, 0.9))
         self._require_one_of("architecture", *NETWORKS)
         self._require_one_of("loss", "mse", "binary_crossentropy")
-        self._require(n_components=(0, self.embedding_dim))
+        self._require(n_components=(0, inf))
         if self.architecture in PLAIN:
             for name in ("activation", "embedding_activation"):
                 self._require_one_of(name, self.defaults()[name])
@@ -118,6 +119,12 @@ class Autoencoder(EncodingMethod):
         self.check_settings()
         images = self.checked_images(images)
         self._require(n_clusters=(2, len(images)))
+        self.n_components = min(self.n_components, self.embedding_dim, len(images))
+        {
+            "pooling": lambda shape: networks.require_multiples(shape, 4),
+            "convolutional": networks.convolutional_padding,
+            "residual": lambda shape: networks.require_multiples(shape, 8),
+        }.get(self.architecture, lambda shape: None)(images.shape[1:])
         if not 0 < round(self.validation_share * len(images)) < len(images):
             raise ValueError(f"{len(images)} images leave none for training or none for validation: expected more")
         return images
@@ -173,6 +180,7 @@ class Autoencoder(EncodingMethod):
             model, rows, steps, self.max_epochs * steps, directory, "autoencoder", progress, best,
             validation=fitting.rows_between(n_train, len(images), self.batch_size),
         )  # fmt: skip
+        best.keep_best()
         self.n_iter_ = self.history_[-1]["iteration"] if self.history_ else 0
         self.converged_ = bool(model.stop_training)
         self._cluster(images)

@@ -24,7 +24,7 @@ class Control(EncodingMethod):
         n_clusters: number of clusters.
         reducer: "downscale", the mean of each patch; or "pca".
         size: of the scaled image, which divides its sides; `pca` keeps as many components as that image has values.
-        n_components: principal components that the mixture sees.
+        n_components: principal components that the mixture sees, at most the values and the images.
         assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
         n_init: starts of k-means and of the mixture.
         seed: of everything random.
@@ -70,9 +70,10 @@ class Control(EncodingMethod):
         images = self.checked_images(images)
         _, height, width, channels = images.shape
         if height % self.size or width % self.size:
-            raise ValueError(f"size must divide the images' {height}x{width}; received {self.size}")
+            raise ValueError(f"the scaled size (SCALE) must divide the images' {height}x{width}; received {self.size}")
         values = self.size**2 * channels
-        self._require(n_clusters=(2, len(images)), n_components=(1, min(len(images), values)))
+        self._require(n_clusters=(2, len(images)))
+        self.n_components = min(self.n_components, values, len(images))
         if self.reducer == "pca" and values > len(images):
             raise ValueError(f"{values} principal components need as many images; received {len(images)}")
         return images
@@ -106,7 +107,7 @@ class Control(EncodingMethod):
             self.encoder_.get_layer("components").set_weights([found.components_.T, -found.mean_ @ found.components_.T])
             self.decoder_.get_layer("pixels").set_weights([found.components_, found.mean_])
         self._cluster(images)
-        self.history_, self.n_iter_, self.converged_ = [], 0, True
+        self.history_, self.n_iter_, self.converged_ = [], 0, None
         return self
 
     def _build(self, image_shape):

@@ -89,7 +89,7 @@ class Raw(EncodingMethod):
         images = self.check(images)
         self._build(images.shape[1:])
         self._cluster(images)
-        self.history_, self.n_iter_, self.converged_ = [], 0, True
+        self.history_, self.n_iter_, self.converged_ = [], 0, None
         return self
 
     def _build(self, image_shape):

@@ -9,9 +9,10 @@ which the document asks.
 Deviations from the document:
 1. It prints no sizes: the encoder has four convolutions of stride 2 and 128 values, the comparison one layer of 64; a
    budget of 30 epochs takes about twenty minutes on two cores.
-2. The dot product goes through a sigmoid, so that binary cross-entropy can compare it with 1 or 0; the regulariser is
+2. The dot product is taken for the log odds of a match, so that binary cross-entropy can compare it; the regulariser is
    the mean absolute value of the encodings, which makes them sparse, as the document says of its own.
-3. Every image is in one matching pair and one mismatch of each step, where the document draws pairs.
+3. Every image of a batch is in one matching pair and in one mismatch, where the document draws pairs; batches are
+   whole, so that an epoch leaves out the few images of a last short one.
 4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are compared by
    their cosine, because its comparison layers are too slow over all pairs.
 """
@@ -25,6 +26,7 @@ import numpy as np
 from keras import layers, ops
 
 from deepcluster_tf import checkpoints, fitting, losses, networks
+from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod
 
 COMPARISONS = ("layers", "dot", "contrastive")
@@ -54,14 +56,15 @@ class Siamese(EncodingMethod):
         rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share.
         batch_size: images a step.
         epochs: of training.
-        n_components: principal components that the mixture sees.
+        n_components: principal components that the mixture sees, at most the values and the images.
         assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
         n_init: starts of k-means and of the mixture.
         seed: of everything random.
 
     Attributes after `fit`:
         encoder_: Keras model. kmeans_, mixture_: fitted scikit-learn estimators. assigners_: the same as Keras layers.
-        labels_: int64 (n,). history_: a list of dicts, one an epoch. n_iter_, converged_: iterations done, always True.
+        labels_: int64 (n,). history_: a list of dicts, one an epoch; curve_: the loss, several times an epoch.
+        n_iter_: iterations done. converged_: None, for no rule stops it.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class Siamese(EncodingMethod):
         inf = np.inf
         self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
         self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.9))
-        self._require(epochs=(0, inf), n_components=(0, self.embedding_dim), n_init=(1, inf), seed=(0, 2**31 - 1))
+        self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
         self._require_one_of("comparison", *COMPARISONS)
         self._require_one_of("assign_by", "mixture", "kmeans")
 
@@ -117,11 +120,7 @@ class Siamese(EncodingMethod):
         self.check_settings()
         images = self.checked_images(images)
         self._require(n_clusters=(2, len(images)))
-        if len(images) % self.batch_size == 1:
-            raise ValueError(
-                f"{len(images)} images in batches of {self.batch_size} leave a last batch of 1, in which there is no "
-                "mismatch: use another batch_size"
-            )
+        self.n_components = min(self.n_components, self.embedding_dim, len(images))
         return images
 
     def _build(self, image_shape):
@@ -131,22 +130,13 @@ class Siamese(EncodingMethod):
         self._build_assigners()
 
     def view(self, number: int) -> keras.Sequential:
-        """A random view of each image of a batch: flipped, rotated and scaled, in the graph; each number draws anew."""
-        flip, rotation, zoom = (3 * (2 * self.seed + number) + i for i in range(3))
-        how = {"fill_mode": "reflect", "interpolation": "bilinear"}
-        return keras.Sequential(
-            [
-                layers.RandomFlip("horizontal", seed=flip, name="flip"),
-                layers.RandomRotation(self.rotation, seed=rotation, name="rotation", **how),
-                layers.RandomZoom(self.zoom, seed=zoom, name="zoom", **how),
-            ],
-            name=f"view{number}",
-        )
+        """A random view of each image of a batch, in the graph; each number draws anew."""
+        return random_view(self.rotation, self.zoom, 2 * self.seed + number, name=f"view{number}")
 
-    def _model(self, steps) -> PairModel:
+    def _model(self, steps_per_call) -> PairModel:
         images = self.encoder_.input
         z, other = (self.encoder_(self.view(number)(images)) for number in (0, 1))
-        outputs, compared_by = {}, "binary_crossentropy"
+        outputs, compared_by = {}, keras.losses.BinaryCrossentropy(from_logits=True)
         if self.comparison == "contrastive":
             outputs["pairs"] = Matrix(self.temperature, name="pairs")([z, other])
             compared_by = losses.matching_cross_entropy
@@ -161,18 +151,18 @@ class Siamese(EncodingMethod):
             "adam",
             {name: compared_by if name == "pairs" else _itself for name in outputs},
             loss_weights={name: 1.0 if name == "pairs" else self.regularisation for name in outputs},
-            steps_per_execution=fitting.steps_per_call(steps),
+            steps_per_execution=steps_per_call,
             jit_compile=False,
         )
         return model
 
     def _comparison(self) -> keras.Model:
-        """Two encodings -> the probability, float (n, 1), that they are of one image."""
+        """Two encodings -> the log odds, float (n, 1), that they are of one image."""
         pair = [keras.Input((self.embedding_dim,), name=name) for name in ("one", "other")]
         if self.comparison == "dot":
-            return keras.Model(pair, layers.Activation("sigmoid")(layers.Dot(1)(pair)), name="comparison")
+            return keras.Model(pair, layers.Dot(1)(pair), name="comparison")
         x = layers.Dense(self.units, activation="relu", name="hidden")(layers.Concatenate()(pair))
-        return keras.Model(pair, layers.Dense(1, activation="sigmoid", name="same")(x), name="comparison")
+        return keras.Model(pair, layers.Dense(1, name="same")(x), name="comparison")
 
     def fit(
         self,
@@ -201,17 +191,22 @@ class Siamese(EncodingMethod):
         """
         images = self.check(images)
         directory = directory and Path(directory)
-        replicas = fitting.replicas(strategy, len(images), self.batch_size)
+        batch_size = min(self.batch_size, len(images))  # of whole batches: in one of a single image is no mismatch
+        replicas = fitting.replicas(strategy, batch_size, batch_size)
         if directory:
             checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
-        steps = -(-len(images) // self.batch_size)
+        steps = len(images) // batch_size
+        interval = fitting.steps_per_call(steps, most=max(steps // 5, 1))  # of the loss curve, and steps a call
         with fitting.scope(strategy):
             self._build(images.shape[1:])
-            model = self._model(steps)
+            model = self._model(interval)
             model.hold(images)
-        rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
-        self.history_ = self._train(model, rows, steps, self.epochs * steps, directory, self.comparison, progress)
-        self.n_iter_, self.converged_ = self.epochs * steps, True
+        rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
+        curve = checkpoints.Readings(directory and directory / "curve.csv", steps, LossCurve(), interval)
+        self.history_ = self._train(
+            model, rows, steps, self.epochs * steps, directory, self.comparison, progress, curve
+        )
+        self.curve_, self.n_iter_, self.converged_ = curve.rows, self.epochs * steps, None
         self._cluster(images)
         return self
 
@@ -223,6 +218,16 @@ class Siamese(EncodingMethod):
     def by_dot_product(self) -> bool:
         """Whether encodings are compared by their dot product, rather than by their cosine."""
         return self.comparison == "dot"
+
+
+class LossCurve:
+    """The pairs' loss since the last report, out of Keras's running mean over the epoch."""
+
+    def __call__(self, number: int, logs: dict) -> dict[str, float]:
+        """The loss between the reports `number` - 1 and `number` of an epoch."""
+        before = self.mean if number > 1 else 0.0
+        self.mean = float(logs.get("pairs_loss", logs["loss"]))
+        return {"pairs_loss": self.mean * number - before * (number - 1)}
 
 
 def _itself(_, value):

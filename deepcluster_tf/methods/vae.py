@@ -9,7 +9,7 @@ Deviations from the document:
    that gamma = 150 weighs a mean.
 2. "The first few epochs" without labels are one, as in its section 4. After the last epoch nobody is asked, since no
    training follows.
-3. It does not say over which numbers of clusters the elbow is taken: here over 4 to 28, at most 16.
+3. It does not say over which numbers of clusters the elbow is taken: here over 4 to 28, on 10,000 images.
 4. The Gaussian decay and the Mahalanobis distance are named in a later report of the authors without a formula: here
    w = p_c exp(-d^2 / (2 a^2)), under the covariance of the cluster's own images.
 """
@@ -71,7 +71,8 @@ class VAE(Method):
     Attributes after `fit`:
         encoder_, decoder_, head_: Keras models, images to z_mean, z to images, z to class probabilities.
         labels_: int64 (n,), the predicted classes. history_: a list of dicts, one an epoch.
-        annotations_: how many pictures were shown. n_iter_, converged_: iterations done, always True.
+        annotations_: how many pictures were shown. n_iter_: iterations done.
+        converged_: None, for no rule stops it.
     """
 
     def __init__(
@@ -170,7 +171,7 @@ class VAE(Method):
                 "classes": losses.cross_entropy,
             },
             loss_weights={"reconstruction": 1.0, "latent": self.beta, "classes": self.gamma},
-            steps_per_execution=fitting.steps_per_call(steps, checkpoints.Readings.INTERVAL),
+            steps_per_execution=fitting.steps_per_call(steps, min(steps, checkpoints.Readings.INTERVAL)),
             jit_compile=False,
         )
         model.hold(images)
@@ -184,7 +185,7 @@ class VAE(Method):
         annotator: Ledger | None = None,
         directory: Path | str | None = None,
         score: Callable[[], dict[str, float]] | None = None,
-        read: Callable[[], dict[str, float]] | None = None,
+        read: Callable[[int, dict], dict[str, float]] | None = None,
         progress: bool = True,
         strategy=None,
     ) -> VAE:
@@ -195,7 +196,8 @@ class VAE(Method):
             labels: not used; there for a common interface. Names come from the annotator alone.
             annotator: asked for names; None trains without any, as gamma = 0 does.
             directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
-            score: named numbers to report after each epoch. read: the same, every 300 steps.
+            score: named numbers to report after each epoch. read: the same, every 300 steps of an epoch
+                (see `checkpoints.Readings`).
             progress: show a bar, and a line after each epoch.
             strategy: a `tf.distribute.Strategy` to train under.
 
@@ -208,6 +210,11 @@ class VAE(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images = self.check(images)
+        if annotator is not None and self.gamma and self.epochs <= self.unsupervised_epochs:
+            raise ValueError(
+                f"nobody would be asked: expected more epochs than the {self.unsupervised_epochs} without names; "
+                f"received {self.epochs}"
+            )
         directory = directory and Path(directory)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:
@@ -224,7 +231,7 @@ class VAE(Method):
             model, rows, steps, self.epochs * steps, directory, "vae", progress, naming, readings
         )
         self.readings_, self.centers_ = readings.rows, naming.centers
-        self.n_iter_, self.converged_ = self.epochs * steps, True
+        self.n_iter_, self.converged_ = self.epochs * steps, None
         self.annotations_ = annotator.shown(self.epochs) if annotator else 0
         self.labels_ = self.predict(images)
         return self

@@ -28,7 +28,7 @@ def residual_encoder(
     images = keras.Input(image_shape, name="images")
     x = _convolution(images, filters[0], 3, 2, "stem")
     for i, n in enumerate(filters):
-        x = _block(x, n, 1 if i == 0 else 2, layers.Conv2D, f"block{i + 1}")
+        x = _block(x, n, 1 if i == 0 else 2, f"block{i + 1}")
     x = layers.Flatten(name="flatten")(x)
     return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
 
@@ -56,7 +56,7 @@ def residual_decoder(
     x = layers.Dense(small[0] * small[1] * small[2], activation="relu", name="dense")(embeddings)
     x = layers.Reshape(small, name="reshape")(x)
     for i, n in reversed(list(enumerate(filters))):
-        x = _block(x, n, 1 if i == 0 else 2, layers.Conv2DTranspose, f"block{i + 1}")
+        x = _block_back(x, n, filters[max(i - 1, 0)], 1 if i == 0 else 2, f"block{i + 1}")
     images = layers.Conv2DTranspose(channels, 3, 2, "same", activation="sigmoid", name="pixels")(x)
     return keras.Model(embeddings, images, name="decoder")
 
@@ -67,10 +67,20 @@ def _convolution(x, filters, size, strides, name, kind=layers.Conv2D, activation
     return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 
-def _block(x, filters, strides, kind, name):
+def _block(x, filters, strides, name):
     """Two convolutions beside a shortcut, which is projected where the shape changes."""
-    y = _convolution(x, filters, 3, strides, f"{name}_1", kind)
-    y = _convolution(y, filters, 3, 1, f"{name}_2", kind, "linear")
+    y = _convolution(x, filters, 3, strides, f"{name}_1")
+    y = _convolution(y, filters, 3, 1, f"{name}_2", activation="linear")
     if strides > 1 or x.shape[-1] != filters:
-        x = _convolution(x, filters, 1, strides, f"{name}_shortcut", kind, "linear")
+        x = _convolution(x, filters, 1, strides, f"{name}_shortcut", activation="linear")
+    return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
+
+
+def _block_back(x, filters, filters_out, strides, name):
+    """The mirror of `_block`: the convolution that it ends with comes first, and its stride last."""
+    y = _convolution(x, filters, 3, 1, f"{name}_2")
+    y = _convolution(y, filters_out, 3, strides, f"{name}_1", layers.Conv2DTranspose, "linear")
+    if strides > 1 or filters_out != filters:
+        x = layers.UpSampling2D(strides, name=f"{name}_up")(x)
+        x = _convolution(x, filters_out, 1, 1, f"{name}_shortcut", activation="linear")
     return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))

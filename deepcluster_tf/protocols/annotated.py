@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from deepcluster_tf import checkpoints, datasets, results
 from deepcluster_tf.annotation.browser import Browser
 from deepcluster_tf.annotation.file import File
-from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.files import read_json, write_json
 
@@ -43,8 +43,10 @@ class Annotated:
     def settings(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
         settings = {"annotator": self.annotator}
-        if self.annotator == "reader" and self.threshold != 0.7:
+        if self.threshold != 0.7:
             settings["threshold"] = self.threshold
+        if self.class_names:
+            settings["classes"] = "+".join(self.class_names)
         if self.annotator == "file":
             settings["answers"] = hashlib.sha256(Path(self.answers).read_bytes()).hexdigest()[:8]
         return settings
@@ -57,6 +59,8 @@ class Annotated:
             raise ValueError("the annotator file reads ANSWERS=path, and no other does: give both, or neither")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"the reader's threshold must be in 0..1; received {self.threshold:g}")
+        if not 1024 <= self.port <= 65535 and self.port != 0:
+            raise ValueError(f"the port (PORT) must be in 1024..65535; received {self.port}")
         if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
             raise ValueError(f"class names must be different words; received {', '.join(map(repr, self.class_names))}")
 
@@ -66,12 +70,18 @@ class Annotated:
         if known and self.class_names:
             raise ValueError(f"{dataset.name} has classes of its own: expected no CLASSES")
         self._names = dataset.class_names if known else self.class_names
+        if known and len(self._names) < 2:
+            raise ValueError(
+                f"{dataset.name} has one class: expected two sub-folders, or images without any and CLASSES"
+            )
         if len(self._names) < 2:
             raise ValueError(f"{dataset.name} has no classes: expected CLASSES=name,name,... with two names or more")
         if self.annotator == "reader" and not known:
             raise ValueError(
                 "a reader learns from labelled images, and these have none: use ANNOTATOR=browser, or file with ANSWERS"
             )
+        if self.annotator != "reader" and not method.gamma:
+            raise ValueError(f"gamma = 0 asks nobody: expected no ANNOTATOR={self.annotator}, or another GAMMA")
         if self.annotator == "file":
             File(self.answers, self._names)
         method.n_classes = len(self._names)
@@ -86,7 +96,7 @@ class Annotated:
             dataset: checked.
             data: the data set's name in file names.
             work: the folder of checkpoints.
-            again: not used.
+            again: whether a finished run is run again; a person's answers are then kept under another name.
             how: progress and strategy, as `fit` takes them.
 
         Returns:
@@ -100,7 +110,12 @@ class Annotated:
             "file": lambda: File(self.answers, self._names),
             "browser": lambda: Browser(self._names, self.port),
         }[self.annotator]()
-        ledger = Ledger(annotator, self._names, work / "annotations.csv") if method.gamma else None
+        answers = work.parent / "annotations.csv"  # not in work, which may be removed
+        if answers.exists() and self.annotator == "browser" and again:
+            answers.rename(free_name(answers))
+        elif self.annotator != "browser" and not (work / "history.csv").exists():
+            answers.unlink(missing_ok=True)  # who can be asked again gives the same answers
+        ledger = Ledger(annotator, self._names, answers) if method.gamma else None
         score, read = self._reports(method, dataset, reader)
         try:
             method.fit(dataset.images[self._training], annotator=ledger, directory=work, score=score, read=read, **how)
@@ -112,7 +127,7 @@ class Annotated:
             "annotations": method.annotations_,
             "cluster_sizes": np.bincount(method.labels_, minlength=method.n_classes).tolist(),
             "notices": getattr(annotator, "notices", []),
-            "seconds": {"training": round(sum(row["seconds"] for row in method.history_), 1)},
+            "seconds": {"training": round(sum(row["training_seconds"] for row in method.history_), 1)},
             "metrics": self._metrics(method, dataset, reader),
             "arrays": {"centers": method.centers_},
         }
@@ -125,13 +140,15 @@ class Annotated:
         images, classes = dataset.images[test], dataset.labels[test]
         return (
             lambda: {"test_acc": float(np.mean(method.predict(images) == classes))},
-            lambda: {"reconstruction_acc": reconstruction_accuracy(method, reader, dataset, self._validation)},
+            lambda *_: {"reconstruction_acc": reconstruction_accuracy(method, reader, dataset, self._validation)},
         )
 
     def _metrics(self, method, dataset, reader) -> dict:
         if reader is None:
             return {}
-        stood_in = "a reader, not a person, named the centres" if self.annotator == "reader" else self.annotator
+        what = "centres" if method.query == "centers" else f"{method.query} images"
+        named = {"reader": f"a reader, not a person, named the {what}", "file": f"a file named the {what}"}
+        stood_in = named.get(self.annotator, f"a person named the {what}") if method.gamma else "nobody named anything"
         test = dataset.test if len(dataset.images[dataset.test]) else self._validation
         where = f"{len(dataset.images[test]):,} {'test' if test is dataset.test else 'validation'} images"
         rows = self._validation
@@ -156,9 +173,13 @@ class Annotated:
 
 
 def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows without 128 that are set apart, stratified by class, for validation; the same for every seed."""
+    """Training rows without 128 (a tenth at most) set apart for validation, by class; the same for every seed."""
     rows = np.arange(len(dataset.images))[dataset.train]
-    training, validation = train_test_split(rows, test_size=VALIDATION, stratify=dataset.labels[rows], random_state=0)
+    count = min(VALIDATION, max(len(rows) // 10, 1))  # of the user's own images there may be few
+    classes = dataset.labels[rows]
+    sizes = np.unique(classes, return_counts=True)[1]
+    even = classes if sizes.min() > 1 and len(sizes) <= count else None
+    training, validation = train_test_split(rows, test_size=count, stratify=even, random_state=0)
     return np.sort(training), np.sort(validation)
 
 
@@ -180,12 +201,15 @@ def kept_reader(
     weights, path = directory / "reader.weights.h5", directory / "record.json"
     images = dataset.images[rows]
     reader = Reader(len(dataset.class_names), threshold)
+    made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
     with results.locked(directory):
         if path.exists():
-            if read_json(path)["images_sha256"] != checkpoints.digest(images):
-                raise ValueError(f"{weights} was made from other images: remove {directory} to train it anew")
+            if read_json(path)["made_of"] != made_of:
+                raise ValueError(
+                    f"{weights} was made from other images or classes: remove {directory} to train it anew"
+                )
             return reader.load(weights, images.shape[1:])
         provenance = results.provenance()
         reader.fit(images, dataset.labels[rows], progress).save(weights)
-        write_json(path, {"images_sha256": checkpoints.digest(images), **provenance})
+        write_json(path, {"made_of": made_of, **provenance})
     return reader

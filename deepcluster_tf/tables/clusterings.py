@@ -15,6 +15,12 @@ from deepcluster_tf.tables.markdown import DASH, cell
 SCORES = {"ari": "Adjusted Rand index", "equivalent": "Equivalent accuracy", "acc": "ACC one to one"}
 SCORES |= {"nmi": "NMI", "purity": "Purity"}
 
+EXPLAINED = (
+    "Sparsity is the share of values below a hundredth of an encoding's largest; invariance is how much more alike the "
+    "encodings of two views of one image are than those of two images (cosines). How steadily an encoding trains shows "
+    "in the deviation over the seeds."
+)
+
 
 def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
     """A row for each encoding and clustering; mean and standard deviation over the seeds.
@@ -34,7 +40,8 @@ def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
         for by in ways:
             row = {"what": of["what"], "by": by, "seeds": len(found), "command": of["command"]}
             for name in SCORES:
-                values = [run["metrics"][f"{name}_{by}"]["value"] for run in found]
+                scored = [run["metrics"].get(f"{name}_{by}") for run in found]  # affinity may not converge
+                values = [score["value"] for score in scored if score]
                 row |= results.mean_and_std(values, name)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -55,18 +62,18 @@ def _grid(found: pd.DataFrame, reference: dict, name: str) -> str:
 
 
 def _searches(reference: dict, root: Path | None) -> str:
-    """What else is said of an encoding: retrieval, sparsity, stability, time and command."""
+    """What else is said of an encoding: retrieval, sparsity, invariance, time and command."""
     lines = []
     for of in reference["rows"]:
         found = results.runs_of(of["experiment"], of["variant"], root)
         of_search = results.mean_and_std([run["metrics"]["precision"]["value"] for run in found], "precision")
         cells = [of["what"], cell(of_search["precision"], of_search["precision_std"])]
-        for name in ("sparsity", "stability"):
+        for name in ("sparsity", "invariance"):
             values = [run[name] for run in found if name in run]
             cells.append(cell(float(np.mean(values)) if values else np.nan))
         minutes = f"{np.mean([run['seconds']['training'] for run in found]) / 60:.0f}" if found else DASH
         lines.append([*cells, minutes, "paper" if found else DASH, f"`{of['command']}`"])
-    header = ["Encoding", "precision of the ten nearest", "sparsity", "stability", "minutes of training", "budget"]
+    header = ["Encoding", "precision of the ten nearest", "sparsity", "invariance", "minutes of training", "budget"]
     return markdown.rows([*header, "command"], lines)
 
 
@@ -77,10 +84,7 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     for name, title in SCORES.items():
         lines += [f"## {title}", "", _grid(found, reference, name), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), "", reference["protocol"], ""]
-    lines += [
-        "Sparsity is the share of values below a hundredth of an encoding's largest; stability is how much more alike"
-    ]
-    lines += ["the encodings of two views of one image are than those of two images (cosines).", ""]
+    lines += [EXPLAINED, ""]
     lines += ["Deviations from the documents:"]
     of_this = [e for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference]
     for method in {e.method_class(): 0 for e in of_this}:

@@ -18,13 +18,17 @@ def summary(result: dict, experiment: Experiment) -> str:
         beside = f"{paper:>9.4f} {score['value'] - paper:>+11.4f}" if paper is not None else f"{DASH:>9} {DASH:>11}"
         lines.append(f"{name:<{width}} {score['value']:>8.4f} {beside}   {score['protocol']}")
     if not scored:
-        lines.append(f"no classes are known: clusters of {', '.join(map(str, result['cluster_sizes']))} images")
-    end = "the stopping rule held" if result["converged"] else "iterations ran out"
+        sizes = result["cluster_sizes"]
+        for by, found in (sizes if isinstance(sizes, dict) else {"": sizes}).items():
+            lines.append(
+                f"no classes are known: {by + ' ' if by else ''}clusters of {', '.join(map(str, found))} images"
+            )
+    end = {True: " (the stopping rule held)", False: " (iterations ran out)", None: ""}[result["converged"]]
     spent = {**result["seconds"]}
     if "autoencoder" in result:
         spent["pretraining before"] = result["autoencoder"]["seconds"]
     seconds = ", ".join(f"{phase} {value:,.0f} s" for phase, value in spent.items())
-    lines.append(f"{result['iterations']:,} iterations ({end}); {seconds}")
+    lines.append(f"{result['iterations']:,} iterations{end}; {seconds}")
     if "annotations" in result:
         lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]

@@ -1,22 +1,25 @@
 "use strict";
 // One round of pictures. Nothing is kept here: every answer goes to the server at once, and a reload asks it for all.
+// A name of one letter or digit has that as its key, if all names do; else the keys go by the order of the names.
 const KEYS = "0123456789abcdefghijklmopqrstuvwxyz"; // without n, which says none
 const $ = (id) => document.getElementById(id);
 let round = { questions: [] };
 let current = 0;
-let last = []; // clusters in the order in which they were answered, for undo
-let shownEpoch; // of the round that is on the page; null while training goes on
+let shown; // the name of the round that is on the page; empty while training goes on
 let busy = false;
 let posts = 0; // a state that was asked for before an answer is older than it
 
-const key = () => round.questions.map((q) => q.cluster).join();
+const keyOf = (label) => {
+  const own = round.classes.every((name) => name.length === 1 && name.toLowerCase() !== "n");
+  return own ? round.classes[label].toLowerCase() : KEYS[label];
+};
 
 function show(state) {
-  const isNew = state.epoch !== shownEpoch || state.questions.map((q) => q.cluster).join() !== key();
+  const isNew = state.round !== shown;
   round = state;
+  $("error").textContent = "";
   if (isNew) {
-    shownEpoch = state.epoch;
-    last = state.questions.filter((q) => q.answer).map((q) => q.cluster);
+    shown = state.round;
     current = Math.max(0, state.questions.findIndex((q) => !q.answer));
     thumbnails();
   }
@@ -26,7 +29,7 @@ function show(state) {
   if (waiting) {
     $("where").textContent = "";
     $("progress").value = 0;
-    $("message").textContent = "Training goes on. The next pictures appear here by themselves.";
+    $("message").textContent = "Training goes on. If there is another round, it appears here by itself.";
     return;
   }
   draw(isNew);
@@ -39,7 +42,7 @@ function draw(fresh) {
   $("where").textContent = `After epoch ${round.epoch}: ${answered} of ${total} answered`;
   $("progress").max = total;
   $("progress").value = answered;
-  const path = `${round.epoch}/${encodeURIComponent(question.cluster)}`;
+  const path = `${round.round}/${current}`;
   if (fresh || $("picture").dataset.path !== path) {
     $("picture").dataset.path = path;
     $("picture").src = `/picture/${path}.png`;
@@ -56,18 +59,19 @@ function draw(fresh) {
   $("classes").replaceChildren(...round.classes.map((name, label) => {
     const button = document.createElement("button");
     button.dataset.label = label;
-    if (KEYS[label]) {
+    const letter = keyOf(label);
+    if (letter) {
       const hint = document.createElement("kbd");
-      hint.textContent = KEYS[label];
+      hint.textContent = letter;
       button.append(hint, " ");
     }
-    if (name !== KEYS[label]) button.append(name);
+    if (name !== letter) button.append(name);
     button.classList.toggle("chosen", question.answer !== null && question.answer.label === label);
     button.onclick = () => answer(label);
     return button;
   }));
   $("none").classList.toggle("chosen", question.answer !== null && question.answer.label === -1);
-  $("undo").disabled = !last.length;
+  $("undo").disabled = !round.order.length;
   $("finish").disabled = answered < total;
   $("finish").textContent = answered < total ? `Finish this round (${total - answered} left)` : "Finish this round";
   [...$("all").children].forEach((button, i) => {
@@ -82,7 +86,7 @@ function thumbnails() {
   $("all").replaceChildren(...round.questions.map((question, i) => {
     const button = document.createElement("button");
     const image = new Image();
-    image.src = `/picture/${round.epoch}/${encodeURIComponent(question.cluster)}.png`;
+    image.src = `/picture/${round.round}/${i}.png`;
     image.alt = `cluster ${question.cluster}`;
     button.append(image, document.createElement("span"));
     button.onclick = () => go(i);
@@ -121,11 +125,9 @@ async function post(path, body) {
 }
 
 async function answer(label) {
-  const question = round.questions[current];
   const confidence = label < 0 ? 1 : $("confidence").value / 100;
-  const state = await post("/answer", { epoch: round.epoch, cluster: question.cluster, label, confidence });
+  const state = await post("/answer", { round: round.round, i: current, label, confidence });
   if (!state) return;
-  last = last.filter((cluster) => cluster !== question.cluster).concat(question.cluster);
   round = state;
   const open = round.questions.findIndex((q, i) => i > current && !q.answer);
   const any = round.questions.findIndex((q) => !q.answer);
@@ -134,29 +136,28 @@ async function answer(label) {
 }
 
 async function undo() {
-  if (!last.length) return;
-  const cluster = last[last.length - 1];
-  const state = await post("/answer", { epoch: round.epoch, cluster, label: null, confidence: null });
+  const i = round.questions.findIndex((q) => q.cluster === round.order[round.order.length - 1]);
+  if (i < 0) return;
+  const state = await post("/answer", { round: round.round, i, label: null, confidence: null });
   if (!state) return;
-  last.pop();
   round = state;
-  current = round.questions.findIndex((q) => q.cluster === cluster);
+  current = i;
   draw(true);
 }
 
 async function finish() {
   if ($("finish").disabled) return;
-  const state = await post("/finish", {});
+  const state = await post("/finish", { round: round.round });
   if (state) show(state);
 }
 
 document.addEventListener("keydown", (event) => {
   if ($("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const label = event.key.length === 1 ? KEYS.indexOf(event.key.toLowerCase()) : -1;
-  if (label >= 0 && label < round.classes.length) answer(label);
+  const label = round.classes.findIndex((_, i) => keyOf(i) === event.key.toLowerCase());
+  if (label >= 0) answer(label);
   else if (event.key.toLowerCase() === "n") answer(-1);
   else if (event.key === "Backspace") undo();
-  else if (event.key === "Enter" && event.target.tagName !== "BUTTON") finish();
+  else if (event.key === "Enter") finish();
   else if (event.key === "ArrowLeft") go(current - 1);
   else if (event.key === "ArrowRight") go(current + 1);
   else if (event.key === "ArrowUp") setConfidence(+$("confidence").value + 5);
@@ -164,6 +165,7 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+document.addEventListener("click", (event) => event.target.closest("button")?.blur()); // keys go on from anywhere
 $("confidence").oninput = () => setConfidence($("confidence").value);
 $("none").onclick = () => answer(-1);
 $("undo").onclick = undo;
@@ -173,11 +175,11 @@ async function poll() {
   try {
     const before = posts;
     const state = await (await fetch("/state")).json();
-    const news = shownEpoch === undefined || JSON.stringify(state) !== JSON.stringify(round);
+    const news = shown === undefined || JSON.stringify(state) !== JSON.stringify(round);
     if (before === posts && !busy && news) show(state);
   } catch {
     if ($("round").hidden) $("message").textContent =
-      "The training has ended or stopped. Your answers are saved; the same command goes on from here.";
+      "The training has ended or stopped. Your answers are saved; if it stopped, the same command goes on from here.";
     else $("error").textContent = "The training has stopped. Your answers are saved; the same command goes on from here.";
   }
   setTimeout(poll, 1500);
