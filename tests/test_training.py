@@ -175,7 +175,7 @@ def test_folder_of_images_from_record_to_export(here):
     own = Experiment("dcec", "", "dcec:DCEC", "004", settings={**SMALL, "n_clusters": 2})
     result = training.run(own, SemiSupervised(), images=str(here / "mine"), size=16, progress=False)
     assert result["metrics"]["acc"]["n"] == 40
-    assert result["directory"].parent.name.startswith("mine-") and "-sup-0-" in result["directory"].parent.name
+    assert result["directory"].parent.name.startswith("mine-") and result["directory"].parent.name.endswith("-sup-0")
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
         training.run(own, SemiSupervised(), progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):
