@@ -156,7 +156,7 @@ bench: $(VENV)/.installed ## speed of training, clustering and encoding beside a
 	@$(PY) runners.bench
 
 test: $(VENV)/.installed ## the tests (under ten minutes on two cores)
-	@$(PY) pytest
+	@$(PY) pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed ## the long checks
 	@$(PY) pytest -m slow
