@@ -174,7 +174,7 @@ class Readings(keras.callbacks.Callback):
     INTERVAL = 300
 
     def __init__(
-        self, path: Path | None, steps: int, read: Callable[[dict], dict[str, float]] | None, interval: int = 0
+        self, path: Path | None, steps: int, read: Callable[[int, dict], dict[str, float]] | None, interval: int = 0
     ):
         super().__init__()
         self.path, self.steps, self.read = path, steps, read

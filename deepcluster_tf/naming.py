@@ -51,7 +51,7 @@ class Partition:
 
 
 def partition(z: np.ndarray, k: int, *, by: str, distance: str, decay: str, a: float, seed: int) -> Partition:
-    """Cluster points into k.
+    """Cluster points into k (document 000, 3.3; the mixture is of its authors' later report).
 
     Args:
         z: float (n, d), n >= k.
@@ -77,7 +77,15 @@ def partition(z: np.ndarray, k: int, *, by: str, distance: str, decay: str, a: f
 
 
 def mahalanobis(z: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Distances, float (n,), of points (n, d) from their centre under their own covariance."""
+    """Distances from a centre under the points' own covariance (document 000, its authors' later report).
+
+    Args:
+        z: float (n, d), the points of one cluster.
+        center: float (d,).
+
+    Returns:
+        float64 (n,), 0 or more: sqrt((z - center)^T S^-1 (z - center)), with the pseudo-inverse where S has no inverse.
+    """
     differences = (z - center).astype(np.float64)
     covariance = differences.T @ differences / len(z)
     return np.sqrt(np.maximum(np.einsum("nd,de,ne->n", differences, np.linalg.pinv(covariance), differences), 0))
