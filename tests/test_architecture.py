@@ -28,6 +28,7 @@ ONLY = {
 NEVER = {
     "clustering.py": {"methods", "datasets", "results"} | LATE,
     "methods/*": {"methods", "datasets", "results"} | LATE,
+    "methods/base/*": {"methods", "datasets", "results"} | LATE,
     "fitting.py": {"methods"} | LATE,
     "protocols/*": {"methods", "protocols"} | LATE,
     "export.py": {"methods"} | LATE,

@@ -15,8 +15,6 @@ Deviations from the document:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 
@@ -139,33 +137,7 @@ class Autoencoder(EncodingMethod):
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
-        *,
-        directory: Path | str | None = None,
-        progress: bool = True,
-        strategy=None,
-    ) -> Autoencoder:
-        """Train the autoencoder, then cluster its encodings by k-means and by a Gaussian mixture.
-
-        Args:
-            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
-            labels: not used; there for a common interface.
-            directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
-            progress: show bars.
-            strategy: a `tf.distribute.Strategy` to train under.
-
-        Returns:
-            self.
-
-        Raises:
-            ValueError: settings or images are out of range, or `directory` belongs to another fit.
-            FloatingPointError: the loss is no longer a number.
-        """
-        images = self.check(images)
-        directory = directory and Path(directory)
+    def _learn(self, images, directory, progress, strategy):
         n_train = len(images) - round(self.validation_share * len(images))
         replicas = fitting.replicas(strategy, n_train, self.batch_size)
         if directory:
@@ -183,5 +155,3 @@ class Autoencoder(EncodingMethod):
         best.keep_best()
         self.n_iter_ = self.history_[-1]["iteration"] if self.history_ else 0
         self.converged_ = bool(model.stop_training)
-        self._cluster(images)
-        return self

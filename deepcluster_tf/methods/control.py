@@ -7,8 +7,6 @@ Deviations from the document:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 from sklearn.decomposition import PCA
@@ -78,37 +76,13 @@ class Control(EncodingMethod):
             raise ValueError(f"{values} principal components need as many images; received {len(images)}")
         return images
 
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
-        *,
-        directory: Path | str | None = None,
-        progress: bool = True,
-        strategy=None,
-    ) -> Control:
-        """Reduce the images, and cluster what comes out by k-means and by a Gaussian mixture.
-
-        Args:
-            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
-            labels, directory, progress, strategy: not used; there for a common interface.
-
-        Returns:
-            self.
-
-        Raises:
-            ValueError: settings or images are out of range.
-        """
-        images = self.check(images)
+    def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])
         if self.reducer == "pca":
             pixels = fitting.batched(keras.Model(self.encoder_.input, self.encoder_.get_layer("pixels").output))(images)
             found = PCA(self.encoder_.output_shape[1], svd_solver="randomized", random_state=self.seed).fit(pixels)
             self.encoder_.get_layer("components").set_weights([found.components_.T, -found.mean_ @ found.components_.T])
             self.decoder_.get_layer("pixels").set_weights([found.components_, found.mean_])
-        self._cluster(images)
-        self.history_, self.n_iter_, self.converged_ = [], 0, None
-        return self
 
     def _build(self, image_shape):
         height, width, channels = image_shape

@@ -8,8 +8,6 @@ Deviations from the document:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 
@@ -65,32 +63,8 @@ class Raw(EncodingMethod):
         self._require(n_clusters=(2, len(images)), n_components=(1, min(len(images), int(np.prod(images.shape[1:])))))
         return images
 
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
-        *,
-        directory: Path | str | None = None,
-        progress: bool = True,
-        strategy=None,
-    ) -> Raw:
-        """Cluster the pixels by k-means and their principal components by a mixture.
-
-        Args:
-            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
-            labels, directory, progress, strategy: not used; there for a common interface.
-
-        Returns:
-            self.
-
-        Raises:
-            ValueError: settings or images are out of range.
-        """
-        images = self.check(images)
+    def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])
-        self._cluster(images)
-        self.history_, self.n_iter_, self.converged_ = [], 0, None
-        return self
 
     def _build(self, image_shape):
         images = keras.Input(image_shape, name="images")

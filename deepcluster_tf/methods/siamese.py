@@ -19,8 +19,6 @@ Deviations from the document:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 from keras import layers, ops
@@ -164,33 +162,7 @@ class Siamese(EncodingMethod):
         x = layers.Dense(self.units, activation="relu", name="hidden")(layers.Concatenate()(pair))
         return keras.Model(pair, layers.Dense(1, name="same")(x), name="comparison")
 
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
-        *,
-        directory: Path | str | None = None,
-        progress: bool = True,
-        strategy=None,
-    ) -> Siamese:
-        """Train the encoder on pairs of views, then cluster its encodings by k-means and by a Gaussian mixture.
-
-        Args:
-            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
-            labels: not used; there for a common interface.
-            directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
-            progress: show bars.
-            strategy: a `tf.distribute.Strategy` to train under.
-
-        Returns:
-            self.
-
-        Raises:
-            ValueError: settings or images are out of range, or `directory` belongs to another fit.
-            FloatingPointError: the loss is no longer a number.
-        """
-        images = self.check(images)
-        directory = directory and Path(directory)
+    def _learn(self, images, directory, progress, strategy):
         batch_size = min(self.batch_size, len(images))  # of whole batches: in one of a single image is no mismatch
         replicas = fitting.replicas(strategy, batch_size, batch_size)
         if directory:
@@ -207,8 +179,6 @@ class Siamese(EncodingMethod):
             model, rows, steps, self.epochs * steps, directory, self.comparison, progress, curve
         )
         self.curve_, self.n_iter_, self.converged_ = curve.rows, self.epochs * steps, None
-        self._cluster(images)
-        return self
 
     def similarity(self, z, others):
         """How similar embeddings are, float (n, m): for "dot" their dot product, else their cosine."""

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
-from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import checkpoints, clustering, export, fitting
-from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
-from deepcluster_tf.networks import to_unit
+from deepcluster_tf import checkpoints, fitting
 
 
 class Method:
@@ -188,114 +183,3 @@ class Method:
             everything = [fitting.Draws(), checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
             fitting.train(model, rows, steps, iterations, done, everything, validation)
         return history.rows
-
-
-class EncodingMethod(Method):
-    """Base of the methods that learn an encoding and then cluster it by k-means and by a Gaussian mixture.
-
-    A subclass has the settings `n_clusters`, `n_init`, `seed` and `assign_by`, and builds `encoder_` and `decoder_` in
-    `_build(image_shape)`, which calls `_build_assigners`. After `load`, the layers are there, but not `kmeans_` and
-    `mixture_`.
-    """
-
-    by_dot_product = False  # whether encodings are compared by their dot product, rather than by their cosine
-    n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
-
-    def _cluster(self, images: np.ndarray) -> None:
-        """Fit k-means and the mixture to the encodings of the images, and set `labels_`."""
-        embeddings = self.transform(images)
-        self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed)
-        self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
-        mixture = self.assigners_["mixture"]
-        if self.n_components:
-            self.pca_ = PCA(self.n_components, random_state=self.seed).fit(embeddings)
-            embeddings = self.pca_.transform(embeddings)
-            project, mixture = mixture.layers
-            project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
-        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
-        mixture.take(self.mixture_)
-        self.labels_ = self.predict(images)
-
-    def similarity(self, z, others):
-        """How similar embeddings are: their cosines, float (n, m) in -1..1, of float (n, d) and (m, d) tensors."""
-        unit = lambda vectors: ops.normalize(vectors, axis=1)
-        return ops.matmul(unit(z), ops.transpose(unit(others)))
-
-    def decoded_centers(self) -> dict[str, np.ndarray]:
-        """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
-        means = self.pca_.inverse_transform(self.mixture_.means_) if self.n_components else self.mixture_.means_
-        centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": means}
-        return {by: fitting.batched(self.decoder_)(np.float32(c)) for by, c in centers.items()}
-
-    def _build_assigners(self) -> None:
-        """The clusterings as layers, so that they are saved and exported with the encoder."""
-        self.assigners_ = {
-            "kmeans": ClusteringLayer(self.n_clusters, name="kmeans"),  # its largest assignment is the nearest centre
-            "mixture": self._mixture_layer(),
-        }
-        for layer in self.assigners_.values():
-            layer(self.encoder_.output)
-
-    def _mixture_layer(self):
-        if not self.n_components:
-            return MixtureLayer(self.n_clusters, name="mixture")
-        project = keras.layers.Dense(self.n_components, name="components")
-        return keras.Sequential([project, MixtureLayer(self.n_clusters, name="posterior")], name="mixture")
-
-    def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
-        """Soft assignments of images: the mixture's posterior, or Student's t around the centres of k-means.
-
-        Args:
-            images: (n, height, width, channels).
-            by: "mixture" or "kmeans"; None: `assign_by`.
-
-        Returns:
-            float32 (n, n_clusters); rows sum to 1.
-        """
-        self._require_fitted()
-        images = self.checked_images(images, self.encoder_.input_shape[1:])
-        layer = self.assigners_[by or self.assign_by]
-        return fitting.batched(keras.Model(self.encoder_.input, layer(self.encoder_.output)))(images)
-
-    def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
-        """Cluster ids, int64 (n,); arguments as `predict_proba`."""
-        return self.predict_proba(images, by).argmax(axis=1)
-
-    def _whole(self) -> keras.Model:
-        z = self.encoder_.output
-        heads = [*self.assigners_.values(), *([self.decoder_] if self.decoder_ is not None else [])]
-        return keras.Model(self.encoder_.input, [head(z) for head in heads])
-
-    def export(self, path: Path | str) -> None:
-        """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
-
-        Its functions of images: `serving_default` (by `assign_by`), `mixture` and `kmeans` give "cluster" int64 (n,)
-        and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions", where
-        there is a decoder. `similarity` takes the batches "images" and "others" and gives "similarity" float32 (n, m).
-        """
-        self._require_fitted()
-
-        def assign(layer):
-            def function(images):
-                assignments = layer(self.encoder_(images, training=False))
-                cluster = ops.cast(ops.argmax(assignments, axis=1), "int64")
-                return {"cluster": cluster, "assignments": assignments}
-
-            return function
-
-        def similarity(images, others):
-            z, theirs = (self.encoder_(to_unit(x), training=False) for x in (images, others))
-            return {"similarity": self.similarity(z, theirs)}
-
-        functions = {name: assign(layer) for name, layer in self.assigners_.items()}
-        functions |= {"serving_default": assign(self.assigners_[self.assign_by]), **self._encoder_functions()}
-        parts = [self._whole()]
-        shape = self.encoder_.input_shape[1:]
-        of_pairs = {
-            f"similarity{suffix}": (
-                similarity,
-                [tf.TensorSpec((None, *shape), kind, name) for name in ("images", "others")],
-            )
-            for kind, suffix in ((tf.float32, ""), (tf.uint8, "_uint8"))
-        }
-        export.saved_model(path, functions, shape, parts, of_pairs)

@@ -1,0 +1,6 @@
+"""What the methods share: settings by name, checked input, a fit that resumes; an encoding that is then clustered."""
+
+from deepcluster_tf.methods.base.encoding import EncodingMethod
+from deepcluster_tf.methods.base.method import Method
+
+__all__ = ["EncodingMethod", "Method"]
