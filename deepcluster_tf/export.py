@@ -66,5 +66,9 @@ def saved_model(
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
     tf.saved_model.save(module, str(part), signatures=module.signatures_)
-    shutil.rmtree(path, ignore_errors=True)
+    old = path.with_name(f"part-old-{path.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
     part.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepcluster_tf import checkpoints, datasets, experiments, fitting, results
 from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.files import replacing, write_json
+from deepcluster_tf.files import copy, replacing, sha256, write_json
 
 
 def run(
@@ -83,8 +83,9 @@ def run(
 
 
 def is_finished(directory: Path) -> bool:
-    """Whether a run was completed on this machine: its result and its model are both there."""
-    return (directory / "result.json").exists() and (directory / "model.weights.h5").exists()
+    """Whether a run was completed on this machine: its result is there, and the model that it tells of."""
+    model, result = directory / "model.weights.h5", results.read_result(directory)
+    return bool(result) and model.exists() and result.get("model_sha256") == sha256(model)
 
 
 def unfinish(directory: Path) -> None:
@@ -93,7 +94,7 @@ def unfinish(directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if (directory / "work").exists():
         (directory / "work").rename(old)  # at once, so that a kill leaves no half of it to resume from
-    (directory / "model.weights.h5").unlink()
+    (directory / "model.weights.h5").unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -122,7 +123,7 @@ def load_data(
 
 
 def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> dict:
-    """Write what a fit leaves behind: embeddings, history, the result and, last, the model.
+    """Write what a fit leaves behind: model, embeddings, history and, last, the result.
 
     Args:
         directory: the run's folder.
@@ -137,6 +138,8 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
         OSError: it could not be recorded; checkpoints are kept.
     """
     arrays = what.pop("arrays", {})
+    model = directory / "model.weights.h5"
+    method.save(model)
     result = {
         "schema": results.SCHEMA,
         **what,
@@ -149,18 +152,18 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
         "class_names": list(dataset.class_names),
         "iterations": method.n_iter_,
         "converged": None if method.converged_ is None else bool(method.converged_),
+        "model_sha256": sha256(model),
     }
     if method.keeps_embeddings:
         with replacing(directory / "embeddings.npz") as part:
             np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
-    for log in sorted((directory / "work").glob("*.csv")):
-        shutil.copyfile(log, directory / log.name)
     for name, kept in arrays.items():
         with replacing(directory / f"{name}.npz") as part:
             np.savez_compressed(part, **kept)
-    write_json(directory / "result.json", result)
+    for log in sorted((directory / "work").glob("*.csv")):
+        copy(log, directory / log.name)
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
-    method.save(directory / "model.weights.h5")  # last: with it, the run is finished on this machine
+    write_json(directory / "result.json", result)  # last: with it, the run is finished on this machine
     return result
 
 
@@ -179,8 +182,8 @@ def export(directory: Path, to: Path | None = None) -> Path:
     """
     if not is_finished(directory):
         raise ValueError(
-            f"{directory} holds no run that was completed on this machine: expected result.json and model.weights.h5; "
-            "run its experiment first (make fashion-dcec SUP=0.01)"
+            f"{directory} holds no run that was completed on this machine: expected result.json and the "
+            "model.weights.h5 that it tells of; run its experiment first (make fashion-dcec SUP=0.01)"
         )
     result = results.read_result(directory)
     experiment = experiments.get(result["experiment"])
@@ -190,6 +193,6 @@ def export(directory: Path, to: Path | None = None) -> Path:
     method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
     name = f"{result['experiment']}-{directory.parent.name}-{directory.name}"
     to = to or results.ROOT / "models" / name
-    to.parent.mkdir(parents=True, exist_ok=True)
+    results.require_writable(to.parent)
     method.export(to)
     return to

@@ -50,8 +50,11 @@ def main(run: Callable[[], None]) -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         run()
-    except (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
-        if os.environ.get("TRACEBACK"):  # for developers
+    except Exception as error:
+        foreseen = (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError, zipfile.BadZipFile)
+        if "tensorflow" in sys.modules:  # a full disk or a full device, as its own kernels say it
+            foreseen += (sys.modules["tensorflow"].errors.OpError,)
+        if os.environ.get("TRACEBACK") or not isinstance(error, foreseen):  # for developers
             raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_tables_and_deviations_are_up_to_date(tmp_path):
-    """What `make tables` would write is what is there."""
+    """What `make tables` would write is what is there; a user's own runs may not be in the tables yet."""
+    status = ["git", "status", "--porcelain", "--", "results/runs"]
+    if subprocess.run(status, cwd=REPOSITORY, capture_output=True, text=True).stdout:
+        pytest.skip("there are runs that are not committed: make tables puts them into the tables")
     shutil.copy(REPOSITORY / "README.md", tmp_path)
     assert tables.write_readme(tmp_path / "README.md", REPOSITORY / "results").read_text() == README
     for name, experiment in tables.referenced().items():

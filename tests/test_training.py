@@ -107,7 +107,7 @@ def test_same_autoencoder_for_every_level(run_again, here):
 def test_damaged_autoencoder_is_refused(run_again, here):
     kept = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
     kept.write_bytes(kept.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="missing or altered: restore it, or give PRETRAIN=scratch"):
+    with pytest.raises(ValueError, match="missing or altered: restore it, or remove .* to train it anew"):
         run_again(supervision=0.2)
 
 
@@ -155,6 +155,40 @@ def test_full_disk_while_recording_keeps_what_was_recorded(run_again, monkeypatc
     assert not list(before["directory"].glob("part-*"))
     # The same command with space again: nothing is trained, the numbers are those.
     assert run_again()["metrics"] == before["metrics"]
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "embeddings.npz", "history.csv", "result.json"])
+def test_full_disk_at_any_file_of_a_record(run_again, monkeypatch, name):
+    """Whatever file is the one that does not fit: none is half there, and the command ends with the same numbers."""
+    before = run_again()
+    history = (before["directory"] / "history.csv").read_text()
+    replace = os.replace
+
+    def full(part, path):
+        if path.name == name and path.parent == before["directory"]:
+            raise OSError(28, "No space left on device")
+        replace(part, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match=f"{name} could not be written"):
+            run_again(force=True)
+    assert len((before["directory"] / "history.csv").read_text()) == pytest.approx(len(history), rel=0.1)
+    assert not training.is_finished(before["directory"])
+    again = run_again()
+    assert again["fresh"] and again["metrics"] == before["metrics"]
+
+
+def test_a_result_and_a_model_of_two_runs_are_no_finished_run(run_again):
+    """Such as a result that git brought back beside the model of the user's own run."""
+    before = run_again()
+    path = before["directory"] / "result.json"
+    other = json.loads(path.read_text()) | {"model_sha256": "0" * 64}
+    path.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="holds no run that was completed on this machine"):
+        training.export(before["directory"])
+    again = run_again()
+    assert again["fresh"] and again["metrics"] == before["metrics"]
 
 
 def test_results_that_cannot_be_written_are_refused_before_training(here, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deepcluster_tf import checkpoints, datasets, metrics, results
-from deepcluster_tf.files import read_json, write_json
+from deepcluster_tf.files import copy, read_json, sha256, write_json
 
 
 @dataclass
@@ -143,19 +142,19 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = Tr
     weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
     if path.exists():
         kept = read_json(path)
-        if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != kept["weights_sha256"]:
-            raise ValueError(f"{weights} is missing or altered: restore it, or give PRETRAIN=scratch to train it anew")
-        if kept["images_sha256"] != checkpoints.digest(images):
-            raise ValueError(f"{weights} was made from other images: give PRETRAIN=scratch to train it anew")
+        if not weights.exists() or sha256(weights) != kept.get("weights_sha256"):
+            raise ValueError(f"{weights} is missing or altered: restore it, or remove {directory} to train it anew")
+        if kept.get("images_sha256") != checkpoints.digest(images):
+            raise ValueError(f"{weights} was made from other images: remove {directory} to train it anew")
         method.load_autoencoder(weights, images.shape[1:])
         return kept
     provenance = results.provenance()
     method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
     method.save_autoencoder(weights)
-    shutil.copyfile(directory / "work" / "history.csv", directory / "history.csv")
+    copy(directory / "work" / "history.csv", directory / "history.csv")
     record = {
         "images_sha256": checkpoints.digest(images),
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "weights_sha256": sha256(weights),
         "loss": method.pretraining_history_[-1]["loss"] if method.pretraining_history_ else None,
         "seconds": round(sum(row["seconds"] for row in method.pretraining_history_), 1),
         **provenance,
