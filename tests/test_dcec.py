@@ -72,6 +72,27 @@ def test_target_holds_the_known_rows(cluster, digits, some_labels, monkeypatch):
     np.testing.assert_allclose(seen["p"][~known], np.array(losses.target_distribution(seen["q"]))[~known], rtol=1e-4)
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.1, 1.0])
+def test_loss_is_the_weighted_sum(cluster, digits, some_labels, lam):
+    """L = L_r + lambda L_c (eq. 4); with lambda = 0 nothing moves the centres."""
+    before, after = (cluster(some_labels, {"lam": lam, "max_iterations": n}) for n in (0, 35))
+    for row in after.history_[1:3]:  # Keras weighs the short batch of the third one otherwise
+        assert row["loss"] == pytest.approx(row["reconstruction_loss"] + lam * row["assignments_loss"], rel=1e-4)
+    moved = np.abs(after.cluster_centers_ - before.cluster_centers_).max()
+    assert moved == 0 if lam == 0 else moved > 1e-3
+
+
+def test_loss_of_the_first_step_by_hand(cluster, digits):
+    """All labels known, so that p is one-hot: L_c is the mean of -log q of each image's own class (eq. 2, 4, 5)."""
+    settings = {"batch_size": len(digits.images), "lam": 0.1}
+    start = cluster(digits.labels, {**settings, "max_iterations": 0})
+    squares = np.square(start.decoder_(start.transform(digits.images)) - digits.images / 255.0)
+    q = start.predict_proba(digits.images)
+    expected = squares.mean() + 0.1 * np.mean(-np.log(q[np.arange(len(q)), digits.labels]))
+    step = cluster(digits.labels, {**settings, "max_iterations": 1})
+    assert step.history_[1]["loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_zero_iterations_is_the_initialisation(cluster, digits, some_labels):
     method = cluster(some_labels, {"max_iterations": 0})
     embeddings = method.transform(digits.images)
