@@ -23,7 +23,7 @@ VARIABLES_mnist-ae      := $(VARIABLES_digits-ae) DATA_DIR
 VARIABLES_digits-raw    := SEED QUICK FORCE
 VARIABLES_fashion-raw   := $(VARIABLES_digits-raw) DATA_DIR
 VARIABLES_mnist-raw     := $(VARIABLES_digits-raw) DATA_DIR
-VARIABLES_digits-vae    := K Z GAMMA A CLUSTERING DISTANCE DECAY DEPTH QUERY RATE ANNOTATOR THRESHOLD ANSWERS PORT SEED QUICK FORCE STRATEGY
+VARIABLES_digits-vae    := EPOCHS K Z BETA GAMMA A CLUSTERING DISTANCE DECAY DEPTH QUERY RATE ANNOTATOR THRESHOLD ANSWERS PORT SEED QUICK FORCE STRATEGY
 VARIABLES_mnist-vae     := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_fashion-vae   := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
@@ -92,7 +92,7 @@ help: ## this list
 	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
 	@echo "  ARCHITECTURE=dense  or pooling; ACTIVATION=relu or sigmoid   (NAME-ae)"
-	@echo "  K=16 Z=10 GAMMA=150 A=5 DEPTH=2 RATE=0.001   clusters to name, latent dimensions, ... (NAME-vae)"
+	@echo "  EPOCHS=5 K=16 Z=10 BETA=5 GAMMA=150 A=5 DEPTH=2 RATE=0.001   clusters to name, latent dimensions, ... (NAME-vae)"
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
@@ -117,7 +117,7 @@ fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, i
 	@$(PY) runners.dcec fashion-dcec --sup=0 --lambda=0.1 $(call flags,$@)
 	@$(PY) runners.tables && $(PY) runners.figures
 
-WAYS := "" --k=16 "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
+WAYS := "" --k=16 "--k=16 --depth=1" "--k=16 --clustering=mixture --depth=1" "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
   "--query=random --k=16" "--query=uncertain --k=16" "--query=random --k=90" "--query=uncertain --k=90" --gamma=0
 Z_DIMS := 1 2 3 4 5 9 13 17 21
 mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, five seeds, in turn: hours

@@ -32,4 +32,6 @@ def run_experiment(given: dict, protocol, settings: dict) -> None:
     how = {name: given[name] for name in ("seed", "strategy", "data_dir", "images", "size")}
     how |= {name: given[name] == "1" for name in ("quick", "force")}
     known = {name: value for name, value in settings.items() if value is not None}
+    for name in known.keys() - experiment.method_class().defaults().keys():
+        raise ValueError(f"{experiment.name} has no setting {name}: leave it out")
     print(tables.summary(training.run(experiment, protocol, settings=known, **how), experiment))

@@ -7,13 +7,17 @@ from runners import main, start_tensorflow
 from runners.experiment import experiment_parser, run_experiment
 
 SETTINGS = {"k": "n_clusters", "z": "z_dim", "rate": "learning_rate"}  # option -> setting
-SETTINGS |= {name: name for name in ("gamma", "a", "clustering", "distance", "decay", "depth", "query")}
+SETTINGS |= {
+    name: name for name in ("beta", "gamma", "a", "clustering", "distance", "decay", "depth", "query", "epochs")
+}
 
 
 def run() -> None:
     parser = experiment_parser("vae", "mnist-vae")
     parser.add_argument("--k", type=int, help="clusters to name after an epoch; 0 for the elbow")
     parser.add_argument("--z", type=int, help="dimensions of the latent space")
+    parser.add_argument("--beta", type=float, help="weight of the KL divergence")
+    parser.add_argument("--epochs", type=int, help="of training; the first asks nobody")
     parser.add_argument("--gamma", type=float, help="weight of the classification; 0 asks nobody")
     parser.add_argument("--a", type=float, help="rate of the confidence's decay")
     parser.add_argument("--clustering", choices=("kmeans", "mixture"))

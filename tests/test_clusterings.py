@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -59,6 +60,21 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     assert [path.name for path in drawn] == ["searches.png"]
 
 
+def test_a_sample_may_lack_a_class(tmp_path, monkeypatch):
+    """The images are scored without it; what is said of them says that they are a sample."""
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    for name, count in (("many", 30), ("others", 30), ("rare", 1)):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(np.full((8, 8, 3), 8 * i, np.uint8)).save(tmp_path / "mine" / name / f"{i}.png")
+    experiment = Experiment("control", "", "control:Control", "003", settings={"size": 4, "n_init": 1, "n_clusters": 3})
+    given = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
+    result = training.run(experiment, Clusterings(sample=20), **given)
+    assert "precision_rare" not in result["metrics"] and 0 <= result["metrics"]["precision"]["value"] <= 1
+    assert result["metrics"]["ari_kmeans"]["protocol"] == "20 images drawn at random"
+    assert [path.name for path in drawing.own(tmp_path / "results")] == ["searches.png"]
+
+
 def test_a_folder_of_one_class_is_refused(tmp_path):
     (tmp_path / "mine" / "one").mkdir(parents=True)
     for i in range(3):
@@ -99,6 +115,25 @@ def test_figures_are_drawn(run, tmp_path):
 def test_sparsity_by_hand():
     # 0.001 and 0 are below a hundredth of 1; of the second row nothing is
     assert clusterings.sparsity(np.array([[1.0, 0.001, 0.0, 0.5], [1, -1, 1, -1]])) == 0.25
+
+
+def test_claims_are_judged_by_the_numbers():
+    names = ["control", "representation", "similarity, dot product", "similarity, matrix of a batch"]
+    rows = [{"what": "control", "by": "random", "ari": 0.0, "ari_std": 0.0}]
+    rows += [
+        {"what": name, "by": "kmeans", "ari": ari, "ari_std": std}
+        for name, ari, std in zip(names, (0.04, 0.03, 0.05, 0.06), (0.0, 0.001, 0.003, 0.002))
+    ]
+    first, second, third, fourth = tables.clusterings.claims(pd.DataFrame(rows), names[1:])
+    assert first == (
+        "- the similarity scores best: confirmed (best is similarity, matrix of a batch 0.0600, then similarity, dot "
+        "product 0.0500, control 0.0400)"
+    )
+    assert second.endswith("confirmed (over the seeds, representation ± 0.0010, similarity, dot product ± 0.0030)")
+    assert third.endswith("refuted (control 0.0400; not above it: representation 0.0300)")
+    assert fourth.endswith("confirmed (control 0.0400, guessing 0.0000)")
+    rows[-1]["ari"] = np.nan
+    assert "when every row has a run" in tables.clusterings.claims(pd.DataFrame(rows), names[1:])[0]
 
 
 def test_table_by_hand(tmp_path):

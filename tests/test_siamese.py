@@ -12,13 +12,14 @@ from deepcluster_tf.methods.siamese import COMPARISONS, Siamese
 
 SMALL = {
     "batch_size": 128, "epochs": 6, "filters": (16, 32), "embedding_dim": 16, "n_components": 0, "n_init": 1,
-    "regularisation": 0.01,
 }  # fmt: skip
+DOT = {**SMALL, "comparison": "dot", "regularisation": 0.01}
 
 
 @pytest.fixture(scope="module", params=COMPARISONS)
 def fitted(request, digits):
-    return Siamese(**SMALL, comparison=request.param).fit(digits.images, progress=False)
+    settings = DOT if request.param == "dot" else {**SMALL, "comparison": request.param}
+    return Siamese(**settings).fit(digits.images, progress=False)
 
 
 # ---------------------------------------------------------------------- losses and layers
@@ -42,7 +43,7 @@ def test_matching_cross_entropy_by_hand_by_loop_and_where_all_are_alike():
 
 def test_pairs_are_a_match_and_the_next_image(digits):
     """The first column compares two views of one image, the second a view with the view of the image before it."""
-    method = Siamese(**{**SMALL, "rotation": 0.0, "zoom": 0.0}, comparison="dot")
+    method = Siamese(**{**DOT, "rotation": 0.0, "zoom": 0.0})
     method._build((8, 8, 1))
     model = method._model(1)
     x = digits.images[:6] / np.float32(255)
@@ -58,6 +59,7 @@ def test_a_matrix_of_cosines(digits):
     method._build((8, 8, 1))
     x = digits.images[:5] / np.float32(255)
     z = np.array(method.encoder_(x))
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)  # directions are what is compared and clustered
     cosines = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) / 0.5 for b in z] for a in z]
     np.testing.assert_allclose(method._model(1)(x, training=False)["pairs"], cosines, rtol=1e-3, atol=1e-4)
 
@@ -83,9 +85,9 @@ def test_it_begins_at_the_plateau_and_learns(digits, fitted):
 
 
 def test_the_loss_is_reported_several_times_an_epoch(fitted):
-    """14 steps an epoch, in 7 calls of 2; the mean over an epoch's reports is the epoch's own loss."""
+    """Here after each of the 14 steps an epoch; the mean over an epoch's reports is the epoch's own loss."""
     name = "pairs_loss" if fitted.comparison == "dot" else "loss"
-    assert [row["iteration"] for row in fitted.curve_] == list(range(2, 85, 2))
+    assert [row["iteration"] for row in fitted.curve_] == list(range(1, 85))
     for row in fitted.history_:
         mine = [each["pairs_loss"] for each in fitted.curve_ if row["epoch"] - 1 < each["epoch"] <= row["epoch"]]
         assert np.mean(mine) == pytest.approx(row[name], rel=1e-4)
@@ -127,9 +129,10 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
     images, others = digits.images[:7], digits.images[7:12]
     found = served.signatures["similarity_uint8"](images=tf.constant(images), others=tf.constant(others))["similarity"]
     z, theirs = fitted.transform(images), fitted.transform(others)
-    if fitted.comparison != "dot":
-        z, theirs = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (z, theirs))
-    np.testing.assert_allclose(found, z @ theirs.T, rtol=1e-3, atol=1e-4)
+    expected = z @ theirs.T
+    if fitted.comparison == "layers":  # what they say of each pair
+        expected = [[float(fitted.comparison_([a[None], b[None]])[0, 0]) for b in theirs] for a in z]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(served.embed(images)["embeddings"], fitted.transform(images), atol=1e-5)
 
 
@@ -137,6 +140,7 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
     ("settings", "message"),
     [
         ({"comparison": "cosine"}, "comparison must be layers or dot or contrastive; received 'cosine'"),
+        ({"comparison": "contrastive", "regularisation": 0.2}, "has no effect on comparison=contrastive"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],

@@ -86,6 +86,10 @@ def test_encodings_by_hand(root):
     assert ours["purity_difference"] == pytest.approx(0.62 - 0.60795) and ours["acc"] == pytest.approx(0.52)
     assert np.isnan(row(table, scored="test", what="dense autoencoder, Gaussian mixture")["purity_document"])
     assert "[[10  0]\n [ 0 20]]" in encodings.page(experiment, root)
+    # in percent, to the document's third decimal
+    assert "Gaussian mixture | 62.000 ± 2.000 | 60.795 | +1.205 | 0.5200 ± 0.0200 | 3 |" in encodings.readme(
+        experiment, root
+    )
     raw = row(table, scored="training", what="raw pixels, k-means")
     assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
 
@@ -94,6 +98,7 @@ def vae_runs(root):
     for seed, accuracy in ((0, 0.70), (1, 0.80)):
         scores = {"test_acc": accuracy, "reconstruction_acc": 0.5}
         more = {"annotations": 40 + seed * 20, "class_names_given": list("0123456789")}
+        more["naming"] = {"clusters": 12 + seed, "named": 0.9, "weight": 0.004}
         record(root, "mnist-vae", "annotator-reader", seed, {}, scores, **more)
         folder = root / "runs" / "mnist-vae" / "annotator-reader" / f"seed-{seed}"
         rows = [f"{e},{20 * e},{accuracy - 0.1 * (5 - e)}" for e in range(1, 6)]
@@ -111,12 +116,21 @@ def test_annotations_by_hand(root):
     assert ours["test_acc"] == pytest.approx(0.75) and ours["test_acc_std"] == pytest.approx(0.070711, abs=1e-6)
     assert ours["annotations"] == 50 and ours["test_acc_difference"] == pytest.approx(0)
     page = annotation.page(experiment, root)
-    assert "| k-means, as published | 50 | 0.7500 ± 0.0707 | 0.7500 | +0.0000 | 0.5000 ± 0.0000 | 2 | paper |" in page
+    mine = "| k-means, as published | 50 | 0.7500 ± 0.0707 | 0.7500 | +0.0000 | 0.5000 ± 0.0000 | 12.5 | 0.0040 | 2 |"
+    assert mine in page
+    assert "| Gaussian mixture, its posterior as confidence | – | – | 0.9347 (a later report) | – |" in page
     assert "a reader stood in for that person" in page
     found = drawing.curve(results.runs_of("mnist-vae", "annotator-reader", root), "history.csv", "epoch", "test_acc")
     assert found["mean"].tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65, 0.75])
     drawn = drawing.write(root / "figures", root)
     assert len(drawn) == 5 and all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_runs_with_a_person_have_rows_of_their_own(root):
+    scores = {"test_acc": 0.9, "reconstruction_acc": 0.5}
+    record(root, "mnist-vae", "annotator-browser", 0, {"annotator": "browser"}, scores, annotations=64)
+    page = annotation.page(experiments.get("mnist-vae"), root)
+    assert "| a person, in the browser (browser) | 64 | 0.9000 | – | – | 0.5000 | – | – | 1 | paper |" in page
 
 
 def test_fill_replaces_what_is_between_the_comments():
@@ -130,10 +144,10 @@ def test_fill_replaces_what_is_between_the_comments():
 def test_everything_is_written(root):
     written = tables.write_all(root)
     assert [path.name for path in written] == [
-        f"{name}.{kind}"
-        for name in ("fashion-dcec", "fashion-encodings", "mnist-vae", "cifar-encodings")
-        for kind in ("md", "csv")
-    ]
+        "fashion-dcec.md", "fashion-dcec-all-images.csv", "fashion-dcec-unsupervised-images.csv",
+        "fashion-encodings.md", "fashion-encodings-test.csv", "fashion-encodings-training.csv",
+        "mnist-vae.md", "mnist-vae.csv", "cifar-encodings.md", "cifar-encodings.csv",
+    ]  # fmt: skip
     assert all(path.stat().st_size for path in written)
 
 

@@ -237,6 +237,8 @@ def test_save_load_and_export(digits, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"clustering": "mixture", "decay": "gaussian"}, "has its posterior, where decay=gaussian has no effect"),
+        ({"query": "random", "n_clusters": 3, "depth": 3}, "query=random shows images, where depth=3 has no effect"),
         ({"n_clusters": 1}, "n_clusters must be 2 or more, or 0 for the elbow; received 1"),
         ({"query": "random", "n_clusters": 0}, "query=random needs n_clusters .K., the pictures to show"),
         ({"clustering": "ward"}, "clustering must be kmeans or mixture"),

@@ -6,6 +6,7 @@ import io
 import logging
 import queue
 import secrets
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,18 @@ from werkzeug.serving import make_server
 from deepcluster_tf.annotation import Answer, Question
 
 HOST = "127.0.0.1"
+
+
+def require_port(port: int) -> None:
+    """Refuse a port of this machine that is in use; an OSError says what to do."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise OSError(
+                f"port {port} of {HOST} cannot be had: stop what uses it, or give PORT=another from 1024 to 65535"
+            ) from error
 
 
 @dataclass
@@ -48,13 +61,10 @@ class Browser:
         self.round, self.questions, self.answers = "", [], {}
         self.events, self.lock = queue.Queue(), threading.Lock()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury the progress bar
-        try:
-            self.server = make_server(HOST, port, self._app(), threaded=True)
-        except (OSError, SystemExit) as error:  # werkzeug exits where it cannot have the port
-            raise OSError(
-                f"port {port} of {HOST} cannot be had: stop what uses it, or give PORT=another from 1024 to 65535"
-            ) from error
+        require_port(port)  # werkzeug would exit
+        self.server = make_server(HOST, port, self._app(), threaded=True)
         self.url = f"http://{HOST}:{self.server.port}/"
+        tqdm.write(f"the page on which to name pictures is {self.url}", file=sys.stderr)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

@@ -88,7 +88,8 @@ class Ledger:
 
 
 def _digest(question: Question) -> str:
-    return hashlib.sha256(np.ascontiguousarray(question.picture).tobytes()).hexdigest()[:8]
+    """Of the picture as it is seen, in 256 shades: rounding of the network's last digits does not matter."""
+    return hashlib.sha256(np.uint8(np.round(255 * question.picture)).tobytes()).hexdigest()[:8]
 
 
 def free_name(path: Path) -> Path:

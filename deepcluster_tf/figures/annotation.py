@@ -18,6 +18,7 @@ WAYS = {  # what names were given to -> the end of the variant's name
     "k-means centres": "",
     "k-means centres, 16": "-clusters-16",
     "mixture centres, 16": MIXTURE,
+    "mixture centres, 16, none split": f"{MIXTURE}-depth-1",
     "random images, 16 an epoch": "-clusters-16-query-random",
     "uncertain images, 16 an epoch": "-clusters-16-query-uncertain",
     "random images, 90 an epoch": "-clusters-90-query-random",
@@ -58,18 +59,22 @@ def _axes():
 
 
 def accuracy_by_epoch(reference: dict, root: Path, path: Path) -> Path:
-    """Test accuracy after each epoch (document 000, Figure 4)."""
-    axes = _axes()
+    """Test accuracy after each epoch, and the pictures named by then (document 000, Figure 4)."""
+    how = {"figsize": (6.4, 5.6), "layout": "constrained", "height_ratios": (3, 1)}
+    _, (axes, below) = plt.subplots(2, 1, sharex=True, **how)
+    below.set(xlabel="epoch", ylabel="pictures named")
+    below.grid(alpha=0.3)
     ways = {"k-means, ours": "", "Gaussian mixture, 16 clusters, ours": MIXTURE}
     drawn = 0
     for (label, end), colour in zip(ways.items(), COLOURS):
         runs = results.runs_of("mnist-vae", VARIANT + end, root)
         if runs:
             _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} ({len(runs)} seeds)", colour)
+            _draw(below, curve(runs, "history.csv", "epoch", "annotations"), label, colour)
             drawn += 1
-    _printed(axes, reference["figure_4"], "k-means, document", COLOURS[8])
+    _printed(axes, reference["figure_4"], "k-means, document (which counts six epochs)", COLOURS[8])
     return _finish(
-        axes, path, "MNIST: accuracy of the class head", "epoch", "accuracy on the test images (fraction)", not drawn
+        axes, path, "MNIST: accuracy of the class head", "", "accuracy on the test images (fraction)", not drawn
     )
 
 

@@ -17,10 +17,11 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
     """The images most similar to a target, best first; classes that work above, classes that fail below."""
     lines = [np.concatenate([target[None], similar]) for target, similar in zip(kept["targets"], kept["similar"])]
     rows = {f"image {i + 1}": line for i, line in enumerate(lines)}
-    if "precision" in run["metrics"]:
-        precision = {name: run["metrics"][f"precision_{name}"]["value"] for name in run["class_names"]}
-        order = sorted(range(len(lines)), key=lambda c: -precision[run["class_names"][c]])
-        rows = {f"{run['class_names'][c]}\n{precision[run['class_names'][c]]:.2f}": lines[c] for c in order}
+    if "precision" in run["metrics"]:  # a search for each class that was there
+        scored = {name: run["metrics"].get(f"precision_{name}") for name in run["class_names"]}
+        precision = [(name, score["value"]) for name, score in scored.items() if score]
+        order = sorted(range(len(lines)), key=lambda c: -precision[c][1])
+        rows = {f"{precision[c][0]}\n{precision[c][1]:.2f}": lines[c] for c in order}
     captions = {label: ["target", "1", "2", "3"] for label in list(rows)[:1]}
     return rows_of_images(
         rows, f"{title}: the most similar images, with the precision of the ten nearest", path, captions

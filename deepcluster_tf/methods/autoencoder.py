@@ -5,7 +5,7 @@ then clustered twice, by k-means and by a Gaussian mixture.
 
 Deviations from the document:
 1. It does not name the batch size (here 256), the loss (here the mean squared error), the share of the training
-   images kept for validation (here the last tenth), nor the activation of the encoding (here linear).
+   images kept for validation (here a tenth, drawn at random), nor the activation of the encoding (here linear).
 2. k-means and the mixture are the best of several starts; the document does not say how many it used.
 3. The document's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
    number of their own: `architecture="pooling"` is our reading of it.
@@ -44,7 +44,7 @@ class Autoencoder(EncodingMethod):
         activation: of the hidden layers, "relu" or "sigmoid".
         embedding_activation: of the encoding, "linear", "relu" or "sigmoid".
         batch_size: images a step.
-        validation_share: share of the images, the last ones, on which the loss decides when to stop.
+        validation_share: share of the images, drawn at random, on which the loss decides when to stop.
         patience: epochs without a lower validation loss after which training stops; the best weights are kept.
         max_epochs: a bound that is not meant to be reached.
         assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "mixture" or "kmeans".
@@ -143,6 +143,7 @@ class Autoencoder(EncodingMethod):
         if directory:
             checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
         steps = -(-n_train // self.batch_size)
+        images = images[np.random.default_rng(self.seed).permutation(len(images))]  # files may be in class order
         with fitting.scope(strategy):
             self._build(images.shape[1:])
             model = self._reconstruction_model(images, steps, self.loss)

@@ -13,8 +13,9 @@ Deviations from the document:
    the mean absolute value of the encodings, which makes them sparse, as the document says of its own.
 3. Every image of a batch is in one matching pair and in one mismatch, where the document draws pairs; batches are
    whole, so that an epoch leaves out the few images of a last short one.
-4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are compared by
-   their cosine, because its comparison layers are too slow over all pairs.
+4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are searched by
+   their cosine, because its comparison layers are too slow over all pairs of 60,000. The SavedModel's `similarity` is
+   what the comparison layers say.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from deepcluster_tf import checkpoints, fitting, losses, networks
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod
 
+READINGS = 15  # of the loss in an epoch: the first ones show the plateau
 COMPARISONS = ("layers", "dot", "contrastive")
 
 
@@ -60,7 +62,9 @@ class Siamese(EncodingMethod):
         seed: of everything random.
 
     Attributes after `fit`:
-        encoder_: Keras model. kmeans_, mixture_: fitted scikit-learn estimators. assigners_: the same as Keras layers.
+        encoder_, comparison_: Keras models, images to encodings, and two encodings to the log odds of a match (there
+            is none for "contrastive"). kmeans_, mixture_: fitted scikit-learn estimators. assigners_: the same as
+            Keras layers.
         labels_: int64 (n,). history_: a list of dicts, one an epoch; curve_: the loss, several times an epoch.
         n_iter_: iterations done. converged_: None, for no rule stops it.
     """
@@ -107,6 +111,8 @@ class Siamese(EncodingMethod):
         self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.9))
         self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
         self._require_one_of("comparison", *COMPARISONS)
+        if self.comparison != "dot" and self.regularisation != self.defaults()["regularisation"]:
+            raise ValueError(f"regularisation has no effect on comparison={self.comparison}: leave it out")
         self._require_one_of("assign_by", "mixture", "kmeans")
 
     def check(self, images: np.ndarray) -> np.ndarray:
@@ -124,6 +130,11 @@ class Siamese(EncodingMethod):
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
         self.encoder_ = networks.strided_encoder(image_shape, self.embedding_dim, self.filters)
+        if self.comparison == "contrastive":  # which is about directions alone: so are the clusterings, then
+            unit = layers.UnitNormalization(axis=-1, name="unit")(self.encoder_.output)
+            self.encoder_ = keras.Model(self.encoder_.input, unit, name="encoder")
+        else:
+            self.comparison_ = self._comparison()
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
@@ -139,9 +150,9 @@ class Siamese(EncodingMethod):
             outputs["pairs"] = Matrix(self.temperature, name="pairs")([z, other])
             compared_by = losses.matching_cross_entropy
         else:
-            compare = self._comparison()
             mismatch = Rolled(name="mismatch")(other)
-            outputs["pairs"] = layers.Concatenate(name="pairs")([compare([z, other]), compare([z, mismatch])])
+            said = [self.comparison_([z, each]) for each in (other, mismatch)]
+            outputs["pairs"] = layers.Concatenate(name="pairs")(said)
         if self.comparison == "dot":
             outputs["size"] = Size(name="size")(z)
         model = PairModel(images, outputs, name="siamese")
@@ -165,14 +176,17 @@ class Siamese(EncodingMethod):
     def _learn(self, images, directory, progress, strategy):
         batch_size = min(self.batch_size, len(images))  # of whole batches: in one of a single image is no mismatch
         replicas = fitting.replicas(strategy, batch_size, batch_size)
+        if batch_size < 2 * replicas:
+            raise ValueError(f"batches of {batch_size} leave no mismatch on each of {replicas} devices: expected more")
         if directory:
             checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
         steps = len(images) // batch_size
-        interval = fitting.steps_per_call(steps, most=max(steps // 5, 1))  # of the loss curve, and steps a call
         with fitting.scope(strategy):
+            call = fitting.steps_per_call(steps, most=max(steps // READINGS, 1))
             self._build(images.shape[1:])
-            model = self._model(interval)
+            model = self._model(call)
             model.hold(images)
+        interval = -(-steps // (READINGS * call)) * call  # of the loss curve
         rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
         curve = checkpoints.Readings(directory and directory / "curve.csv", steps, LossCurve(), interval)
         self.history_ = self._train(
@@ -181,8 +195,25 @@ class Siamese(EncodingMethod):
         self.curve_, self.n_iter_, self.converged_ = curve.rows, self.epochs * steps, None
 
     def similarity(self, z, others):
-        """How similar embeddings are, float (n, m): for "dot" their dot product, else their cosine."""
-        return ops.matmul(z, ops.transpose(others)) if self.by_dot_product else super().similarity(z, others)
+        """How similar embeddings are, float (n, m).
+
+        For "layers" and "dot" the log odds of a match, which for "dot" are the dot product; else their cosine.
+        """
+        match self.comparison:
+            case "dot":
+                return ops.matmul(z, ops.transpose(others))
+            case "layers":
+                n, m = ops.shape(z)[0], ops.shape(others)[0]
+                pairs = [ops.repeat(z, m, axis=0), ops.tile(others, (n, 1))]
+                return ops.reshape(self.comparison_(pairs), (n, m))
+        return super().similarity(z, others)
+
+    def _whole(self) -> keras.Model:
+        whole = super()._whole()
+        if self.comparison != "layers":
+            return whole
+        z = self.encoder_.output
+        return keras.Model(whole.input, [*whole.outputs, self.comparison_([z, z])])
 
     @property
     def by_dot_product(self) -> bool:

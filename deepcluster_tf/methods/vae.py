@@ -66,6 +66,8 @@ class VAE(Method):
         batch_size: images a step.
         learning_rate: Adam's.
         epochs: in all. unsupervised_epochs: those before the first names.
+        min_steps: an epoch goes over few images as often as makes so many steps of it, for a decoder is to be seen
+            after each; 0 for once.
         seed: of everything random.
 
     Attributes after `fit`:
@@ -93,6 +95,7 @@ class VAE(Method):
         learning_rate: float = 0.001,
         epochs: int = 5,
         unsupervised_epochs: int = 1,
+        min_steps: int = 0,
         seed: int = 0,
     ):
         self.n_classes = n_classes
@@ -110,6 +113,7 @@ class VAE(Method):
         self.learning_rate = learning_rate
         self.epochs = epochs
         self.unsupervised_epochs = unsupervised_epochs
+        self.min_steps = min_steps
         self.seed = seed
 
     def check_settings(self) -> None:
@@ -117,17 +121,28 @@ class VAE(Method):
         inf = np.inf
         self._require(n_classes=(2, inf), z_dim=(1, inf), beta=(0, 1e6), gamma=(0, 1e6), a=(1e-6, 1e6), depth=(1, 10))
         self._require(batch_size=(1, inf), learning_rate=(1e-8, 1), epochs=(0, inf), n_clusters=(0, inf))
-        self._require(unsupervised_epochs=(1, inf), seed=(0, 2**31 - 1))
+        self._require(unsupervised_epochs=(1, inf), min_steps=(0, inf), seed=(0, 2**31 - 1))
         self._require_one_of("clustering", "kmeans", "mixture")
         self._require_one_of("distance", "euclidean", "mahalanobis")
         self._require_one_of("decay", "exponential", "gaussian")
         self._require_one_of("query", "centers", "random", "uncertain")
+        self._refuse_idle()
         if self.n_clusters == 1:
             raise ValueError("n_clusters must be 2 or more, or 0 for the elbow; received 1")
         if self.query != "centers" and not self.n_clusters:
             raise ValueError(
                 f"query={self.query} needs n_clusters (K), the pictures to show after an epoch; received 0"
             )
+
+    def _refuse_idle(self) -> None:
+        """Refuse a setting without effect: its run would repeat another under another name."""
+        for idle, why, names in (
+            (self.clustering == "mixture", "clustering=mixture has its posterior", ("distance", "decay", "a")),
+            (self.query != "centers", f"query={self.query} shows images", ("clustering", "distance", "decay", "depth")),
+        ):
+            for name in names:
+                if idle and getattr(self, name) != self.defaults()[name]:
+                    raise ValueError(f"{why}, where {name}={getattr(self, name)} has no effect: leave it out")
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -220,7 +235,8 @@ class VAE(Method):
         if directory:
             asked = annotator is not None
             checkpoints.claim(directory, {**self.get_params(), "asked": asked, "replicas": replicas}, images=images)
-        steps = -(-len(images) // self.batch_size)
+        batches = -(-len(images) // self.batch_size)
+        steps = batches * max(-(-self.min_steps // batches), 1)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
             model = self._model(images, steps)

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from deepcluster_tf import checkpoints, datasets, results
-from deepcluster_tf.annotation.browser import Browser
+from deepcluster_tf.annotation.browser import Browser, require_port
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.annotation.reader import Reader
@@ -46,9 +46,9 @@ class Annotated:
         if self.threshold != 0.7:
             settings["threshold"] = self.threshold
         if self.class_names:
-            settings["classes"] = "+".join(self.class_names)
+            settings["classes"] = _short("\n".join(self.class_names).encode())  # of any length, and with any sign
         if self.annotator == "file":
-            settings["answers"] = hashlib.sha256(Path(self.answers).read_bytes()).hexdigest()[:8]
+            settings["answers"] = _short(Path(self.answers).read_bytes())
         return settings
 
     def check_settings(self) -> None:
@@ -84,6 +84,8 @@ class Annotated:
             raise ValueError(f"gamma = 0 asks nobody: expected no ANNOTATOR={self.annotator}, or another GAMMA")
         if self.annotator == "file":
             File(self.answers, self._names)
+        if self.annotator == "browser":
+            require_port(self.port)
         method.n_classes = len(self._names)
         self._training, self._validation = split(dataset) if known else (np.arange(len(dataset.images)), None)
         method.check(dataset.images[self._training])
@@ -125,6 +127,7 @@ class Annotated:
         return {
             "class_names_given": list(self._names),
             "annotations": method.annotations_,
+            "naming": _naming(method.history_),
             "cluster_sizes": np.bincount(method.labels_, minlength=method.n_classes).tolist(),
             "notices": getattr(annotator, "notices", []),
             "seconds": {"training": round(sum(row["training_seconds"] for row in method.history_), 1)},
@@ -170,6 +173,16 @@ class Annotated:
             ),
         }
         return {name: dict(zip(("value", "protocol", "n"), what)) for name, what in values.items()}
+
+
+def _naming(history: list[dict]) -> dict[str, float]:
+    """Means over the epochs after which somebody was asked: clusters, share of images named, weight w of these."""
+    asked = [row for row in history if row["named"]]
+    return {name: float(np.mean([row[name] for row in asked])) for name in ("clusters", "named", "weight") if asked}
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:

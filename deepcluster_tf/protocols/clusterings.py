@@ -66,8 +66,11 @@ class Clusterings:
         rows = np.sort(order[: self.sample or len(order)])
         images, classes = dataset.images[rows], dataset.labels[rows]
         z = method.transform(images)
-        found = self._cluster(method, images, classes, z, how["progress"])
+        whole = not self.sample or len(rows) == len(order)
+        found = self._cluster(method, images, classes, z, len(dataset.class_names), whole, how["progress"])
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
+        found["seconds"] |= method.seconds_
+        found["notices"] += method.notices_
         found["sparsity"], found["invariance"] = sparsity(z), invariance(method, dataset.images[order[:2000]])
         kept, scores = search(method, images, classes, z, dataset.class_names, how["progress"])
         found["metrics"] |= scores
@@ -76,9 +79,9 @@ class Clusterings:
         kept |= {"thumbnails": dataset.images[order[:THUMBNAILS]], "rows": order[:THUMBNAILS]}
         return {**found, "arrays": {"pictures": kept}}
 
-    def _cluster(self, method, images, classes, z, progress: bool) -> dict:
+    def _cluster(self, method, images, classes, z, n_classes: int, whole: bool, progress: bool) -> dict:
         known = (classes >= 0).all()
-        curve = metrics.accuracy_curve(classes, int(classes.max()) + 1) if known else None
+        curve = metrics.accuracy_curve(classes, n_classes) if known else None
         found = {"metrics": {}, "cluster_sizes": {}, "notices": [], "seconds": {}}
         found["accuracy_curve"] = curve.tolist() if known else []
         order = np.random.default_rng(method.seed).permutation(len(z))
@@ -95,7 +98,7 @@ class Clusterings:
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
             if known:
-                found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == len(images))
+                found["metrics"] |= _scores(classes[some], clusters, by, curve, whole and by not in SUBSETS)
         return found
 
 
@@ -114,7 +117,8 @@ def search(method, images, classes, z, class_names, progress: bool) -> tuple[dic
     nearest = retrieval.most_similar(z, everyone, NEIGHBORS + 1, progress=label, **how)
     precision = retrieval.precision_by_class(nearest, everyone, classes, NEIGHBORS)
     where = f"share of the class among the {NEIGHBORS} nearest of each of the class's images"
-    values = {"precision": precision.mean(), **{f"precision_{n}": p for n, p in zip(class_names, precision)}}
+    values = {f"precision_{n}": p for n, p in zip(class_names, precision) if not np.isnan(p)}  # a sample may lack one
+    values = {"precision": np.nanmean(precision), **values}
     return kept, {name: {"value": float(p), "protocol": where, "n": len(z)} for name, p in values.items()}
 
 

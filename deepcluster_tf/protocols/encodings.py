@@ -46,7 +46,7 @@ class Encodings:
             the record's fields.
         """
         method.fit(dataset.images[dataset.train], directory=work, **how)
-        found = {"metrics": {}, "confusion": {}, "cluster_sizes": {}, "notices": []}
+        found = {"metrics": {}, "confusion": {}, "cluster_sizes": {}, "notices": list(method.notices_)}
         for where, rows in (("training", dataset.train), ("test", dataset.test)):
             images, classes = dataset.images[rows], dataset.labels[rows]
             if not len(images):
@@ -61,7 +61,7 @@ class Encodings:
                     found["metrics"] |= _scores(classes, clusters, by, where)
                     counts = metrics.confusion(classes, clusters, None, method.n_clusters)
                     found["confusion"][f"{by}_{where}"] = counts.tolist()
-        found["seconds"] = {"training": round(sum(row["seconds"] for row in method.history_), 1)}
+        found["seconds"] = {"training": round(sum(row["seconds"] for row in method.history_), 1), **method.seconds_}
         rows = dataset.test if len(dataset.images[dataset.test]) else dataset.train
         found["arrays"] = {"pictures": pictures.reconstructions(method, dataset.images[rows], dataset.labels[rows])}
         return found

@@ -36,11 +36,16 @@ def write_all(root: Path | None = None) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, experiment in referenced().items():
-        written += [folder / f"{name}.md", folder / f"{name}.csv"]
-        with replacing(written[-2]) as part:
-            part.write_text(KINDS[name].page(experiment, root))
+        written.append(folder / f"{name}.md")
         with replacing(written[-1]) as part:
-            KINDS[name].table(experiment, root).to_csv(part, index=False, float_format="%.6f")
+            part.write_text(KINDS[name].page(experiment, root))
+        found = KINDS[name].table(experiment, root)
+        # what is scored on other images has a file of its own: two such scores never stand in one column
+        for scored, rows in found.groupby("scored") if "scored" in found else [("", found)]:
+            written.append(folder / "-".join([name, *scored.split()]) if scored else folder / name)
+            written[-1] = written[-1].with_suffix(".csv")
+            with replacing(written[-1]) as part:
+                rows.to_csv(part, index=False, float_format="%.6f")
     return written
 
 

@@ -12,6 +12,15 @@ from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.tables import markdown
 from deepcluster_tf.tables.markdown import DASH, cell
 
+WEIGHTS = (
+    "The weight w = p_c exp(-a d) of eq. 2 is the mean over the images that have a name. In a latent space of ten "
+    "dimensions an image lies about one standard deviation or more from its centre, so that with a = 5 it is a few "
+    "thousandths: gamma w is then below 1, beside a reconstruction loss of tens, and the names shape the class head "
+    "(whose optimizer does not mind their size) but hardly the encoder. The mixture's posterior is near 1, and the "
+    "names then reshape the latent space, which is clustered better after the next epoch. That is the difference "
+    "between the rows of k-means and of the mixture."
+)
+
 
 def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
     """A row for each way of naming; mean and standard deviation over the seeds.
@@ -24,10 +33,13 @@ def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
         NaN where nothing is recorded, with the command that would fill it.
     """
     rows = []
-    for of in results.reference(root)[experiment.reference]["rows"]:
+    for of in [*results.reference(root)[experiment.reference]["rows"], *_by_people(experiment, root)]:
         found = results.runs_of(of["experiment"], of["variant"], root)
-        row = {"what": of["what"], "seeds": len(found), "command": of["command"]}
+        row = {"what": of["what"], "seeds": len(found), "command": of["command"], "printed": of.get("printed", "")}
         row["annotations"] = np.mean([run["annotations"] for run in found]) if found else np.nan
+        for name in ("clusters", "weight"):
+            values = [run["naming"][name] for run in found if name in run.get("naming", {})]
+            row[name] = np.mean(values) if values else np.nan
         for name in ("test_acc", "reconstruction_acc"):
             row |= results.mean_and_std([run["metrics"][name]["value"] for run in found], name)
         row["test_acc_document"] = of.get("test_acc", np.nan)
@@ -36,28 +48,46 @@ def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _by_people(experiment: Experiment, root: Path | None) -> list[dict]:
+    """Rows like the reference's, of the recorded runs in which no reader stood in for a person."""
+    rows = {}
+    for run in results.all_results(root):
+        annotator = run["settings"].get("annotator", "reader")
+        if run["experiment"] == experiment.name and annotator != "reader":
+            variant = run["directory"].parent.name
+            who = {"browser": "a person, in the browser", "file": "a file of answers"}[annotator]
+            what = f"{who} ({variant.removeprefix('annotator-')})"
+            command = f"make {experiment.name} ANNOTATOR={annotator}"
+            rows[variant] = {"experiment": experiment.name, "variant": variant, "what": what, "command": command}
+    return list(rows.values())
+
+
 def page(experiment: Experiment, root: Path | None = None) -> str:
     """`table` for people, and the deviations below."""
     reference = results.reference(root)[experiment.reference]
-    header = ["What the reader named", "annotations", "test ACC ours", "document", "difference", "reconstruction ACC"]
+    header = ["What was named", "annotations", "test ACC ours", "document", "difference", "reconstruction ACC"]
+    header += ["clusters", "mean weight w"]
     cells = []
     for row in table(experiment, root).to_dict("records"):
         cells.append(_cells(row) + [cell(row["reconstruction_acc"], row["reconstruction_acc_std"])])
+        cells[-1] += [DASH if np.isnan(row["clusters"]) else f"{row['clusters']:.1f}", cell(row["weight"])]
         cells[-1] += [str(row["seeds"] or DASH), "paper" if row["seeds"] else DASH, f"`{row['command']}`"]
     lines = [f"# {experiment.reference}: {reference['table']} of document {reference['document']}", ""]
     lines += [markdown.rows([*header, "seeds", "budget", "command"], cells), "", reference["protocol"], ""]
+    lines += [WEIGHTS, ""]
     lines += ["Deviations from the document:", "", *markdown.deviations(experiment.method_class())]
     return "\n".join(lines) + "\n"
 
 
 def _cells(row: dict) -> list[str]:
     annotations = DASH if np.isnan(row["annotations"]) else f"{row['annotations']:.0f}"
-    cells = [row["what"], annotations, cell(row["test_acc"], row["test_acc_std"]), cell(row["test_acc_document"])]
+    document = cell(row["test_acc_document"]) + (f" ({row['printed']})" if row["printed"] else "")
+    cells = [row["what"], annotations, cell(row["test_acc"], row["test_acc_std"]), document]
     return [*cells, cell(row["test_acc_difference"], sign="+")]
 
 
 def readme(experiment: Experiment, root: Path | None = None) -> str:
     """The README's table: without the commands."""
-    header = ["What the reader named", "annotations", "test ACC", "document", "difference", "seeds"]
+    header = ["What was named", "annotations", "test ACC", "document", "difference", "seeds"]
     records = table(experiment, root).to_dict("records")
     return markdown.rows(header, [[*_cells(row), str(row["seeds"] or DASH)] for row in records])

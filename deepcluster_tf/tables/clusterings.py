@@ -77,12 +77,45 @@ def _searches(reference: dict, root: Path | None) -> str:
     return markdown.rows([*header, "command"], lines)
 
 
+def claims(found: pd.DataFrame, learned: list[str]) -> list[str]:
+    """What document 003 claims, confirmed or refuted by the adjusted Rand index of k-means.
+
+    Args:
+        found: from `table`; its first rows are of the control.
+        learned: the encodings that are learned, by their names.
+
+    Returns:
+        a line for each claim; one that says so while a row has no run.
+    """
+    ours = found[found["by"] == "kmeans"].set_index("what")
+    if ours["ari"].isna().any():
+        return ["The document's claims are judged when every row has a run."]
+    ari, deviation = ours["ari"], ours["ari_std"]
+    said = lambda name: f"{name} {ari[name]:.4f}"
+    steady = lambda name: f"{name} ± {deviation[name]:.4f}"
+    control, guessed = ari.index[0], found[found["by"] == "random"]["ari"].iloc[0]
+    best, below = ari.idxmax(), [name for name in learned if ari[name] <= ari[control]]
+    pairs = ("representation", "similarity, dot product")
+    judged = [
+        ("the similarity scores best", best.startswith("similarity"), f"best is {said(best)}, then "
+         + ", ".join(said(name) for name in ari.drop(best).nlargest(2).index)),
+        ("the representation trains more steadily than the similarity", deviation[pairs[0]] < deviation[pairs[1]],
+         "over the seeds, " + ", ".join(map(steady, pairs))),
+        ("every learned encoding is above the control", not below,
+         f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
+        ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
+    ]  # fmt: skip
+    return [f"- {claim}: {'confirmed' if true else 'refuted'} ({why})" for claim, true, why in judged]
+
+
 def page(experiment: Experiment, root: Path | None = None) -> str:
     """`table` for people, and the deviations below."""
     reference, found = results.reference(root)[experiment.reference], table(experiment, root)
     lines = [f"# {experiment.reference}: {reference['table']}, of document {reference['document']}", ""]
     for name, title in SCORES.items():
         lines += [f"## {title}", "", _grid(found, reference, name), ""]
+    learned = [of["what"] for of in reference["rows"] if of["experiment"] != reference["rows"][0]["experiment"]]
+    lines += ["## The document's claims, by k-means", "", *claims(found, learned), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), "", reference["protocol"], ""]
     lines += [EXPLAINED, ""]
     lines += ["Deviations from the documents:"]

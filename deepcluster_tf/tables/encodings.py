@@ -44,7 +44,7 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     reference = results.reference(root)[experiment.reference]
     lines = [f"# {experiment.reference}: {reference['table']} of document {reference['document']}", ""]
     for where, rows in table(experiment, root).groupby("scored", sort=False):
-        header = ["Encoding and clustering", "purity ours", "purity document", "difference", "ACC one to one"]
+        header = ["Encoding and clustering", "purity ours, %", "document, %", "difference", "ACC one to one"]
         header += ["NMI", "ARI", "seeds", "budget", "command"]
         cells = [_cells(row) for row in rows.to_dict("records")]
         lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
@@ -68,23 +68,23 @@ def _confusions(experiment: Experiment, root: Path | None) -> list[str]:
 
 
 def _cells(row: dict) -> list[str]:
-    cells = [row["what"], cell(row["purity"], row["purity_std"]), cell(row["purity_document"])]
-    cells += [cell(row["purity_difference"], sign="+"), cell(row["acc"], row["acc_std"])]
+    cells = [*_purities(row), cell(row["acc"], row["acc_std"])]
     cells += [cell(row[name], row[f"{name}_std"]) for name in ("nmi", "ari")]
     recorded = row["seeds"] > 0
     return [*cells, str(row["seeds"]) if recorded else DASH, "paper" if recorded else DASH, f"`{row['command']}`"]
 
 
+def _purities(row: dict) -> list[str]:
+    """In percent, as the document prints them, to its third decimal."""
+    of = [(row["purity"], row["purity_std"], ""), (row["purity_document"], np.nan, "")]
+    of.append((row["purity_difference"], np.nan, "+"))
+    return [row["what"], *(cell(*each, percent=True) for each in of)]
+
+
 def readme(experiment: Experiment, root: Path | None = None) -> str:
     """The rows over the training images, without the details: the README's table."""
     found = table(experiment, root)
-    header = ["Encoding and clustering", "purity", "document", "difference", "ACC one to one", "seeds"]
-    cells = []
-    for row in found[found["scored"] == "training"].to_dict("records"):
-        cells.append([row["what"], cell(row["purity"], row["purity_std"]), cell(row["purity_document"])])
-        cells[-1] += [
-            cell(row["purity_difference"], sign="+"),
-            cell(row["acc"], row["acc_std"]),
-            str(row["seeds"] or DASH),
-        ]
+    header = ["Encoding and clustering", "purity, %", "document, %", "difference", "ACC one to one", "seeds"]
+    of = found[found["scored"] == "training"].to_dict("records")
+    cells = [[*_purities(row), cell(row["acc"], row["acc_std"]), str(row["seeds"] or DASH)] for row in of]
     return markdown.rows(header, cells)

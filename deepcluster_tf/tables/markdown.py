@@ -10,11 +10,12 @@ import numpy as np
 DASH = "–"
 
 
-def cell(value: float, std: float = np.nan, sign: str = "") -> str:
-    """A score with its standard deviation, or a dash where there is none."""
+def cell(value: float, std: float = np.nan, sign: str = "", percent: bool = False) -> str:
+    """A score with its standard deviation, as a fraction or in percent, or a dash where there is none."""
     if np.isnan(value):
         return DASH
-    return f"{value:{sign}.4f}" + ("" if np.isnan(std) else f" ± {std:.4f}")
+    scale, digits = (100, 3) if percent else (1, 4)
+    return f"{scale * value:{sign}.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
 
 
 def rows(header: list[str], cells: list[list[str]]) -> str:

@@ -11,12 +11,17 @@ def summary(result: dict, experiment: Experiment) -> str:
     """One run in a few lines: every score, beside the document's where it prints one, with the difference."""
     scored, printed = result["metrics"], _printed(result, experiment)
     lines = [f"{experiment.name} {result['directory'].parent.name}, seed {result['seed']}, budget {result['budget']}"]
-    width = max(map(len, scored), default=0) + 1
-    lines.append(f"{'score':<{width}} {'ours':>8} {'document':>9} {'difference':>11}   over")
-    for name, score in scored.items():
-        paper = printed.get(name)
-        beside = f"{paper:>9.4f} {score['value'] - paper:>+11.4f}" if paper is not None else f"{DASH:>9} {DASH:>11}"
-        lines.append(f"{name:<{width}} {score['value']:>8.4f} {beside}   {score['protocol']}")
+    width = max(map(len, scored), default=0) + 2
+    for over in dict.fromkeys(score["protocol"] for score in scored.values()):  # two protocols are never one column
+        lines.append(f"{over}:")
+        lines.append(f"{'':<{width}} {'ours':>8} {'document':>9} {'difference':>11}")
+        for name, score in scored.items():
+            if score["protocol"] == over:
+                paper = printed.get(name)
+                beside = f"{DASH:>9} {DASH:>11}"
+                if paper is not None:
+                    beside = f"{paper:>9.4f} {score['value'] - paper:>+11.4f}"
+                lines.append(f"  {name:<{width - 2}} {score['value']:>8.4f} {beside}")
     if not scored:
         sizes = result["cluster_sizes"]
         for by, found in (sizes if isinstance(sizes, dict) else {"": sizes}).items():

@@ -32,7 +32,7 @@ def runs_of(experiment: Experiment, root: Path | None = None) -> list[dict]:
         for result in results.all_results(root)
         if result["experiment"] == experiment.name
         and not result["autoencoder"]["scratch"]
-        and all(result["settings"][name] == value for name, value in same.items())
+        and all(result["settings"].get(name, value) == value for name, value in same.items())
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import keras
@@ -56,13 +57,16 @@ class EncodingMethod(Method):
         images = self.check(images)
         self.history_, self.n_iter_, self.converged_ = [], 0, None  # of a method that trains no network
         self._learn(images, directory and Path(directory), progress, strategy)
-        self._cluster(images)
+        self._cluster(images, progress)
         return self
 
-    def _cluster(self, images: np.ndarray) -> None:
-        """Fit k-means and the mixture to the encodings of the images, and set `labels_`."""
+    def _cluster(self, images: np.ndarray, progress: bool) -> None:
+        """Fit k-means and the mixture to the encodings of the images, and set `labels_`, `seconds_` and `notices_`."""
+        times, bar = [time.perf_counter()], lambda name: name if progress else None
         embeddings = self.transform(images)
-        self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed)
+        times.append(time.perf_counter())
+        self.kmeans_ = clustering.kmeans(embeddings, self.n_clusters, self.n_init, self.seed, bar("k-means"))
+        times.append(time.perf_counter())
         self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
         mixture = self.assigners_["mixture"]
         if self.n_components:
@@ -70,9 +74,15 @@ class EncodingMethod(Method):
             embeddings = self.pca_.transform(embeddings)
             project, mixture = mixture.layers
             project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
-        self.mixture_ = clustering.gaussian_mixture(embeddings, self.n_clusters, self.n_init, self.seed)
+        self.mixture_ = clustering.gaussian_mixture(
+            embeddings, self.n_clusters, self.n_init, self.seed, bar("Gaussian mixture")
+        )
         mixture.take(self.mixture_)
+        times.append(time.perf_counter())
         self.labels_ = self.predict(images)
+        spent = zip(("encoding", "kmeans", "mixture"), np.diff(times))
+        self.seconds_ = {phase: round(float(seconds), 1) for phase, seconds in spent}
+        self.notices_ = [] if self.mixture_.converged_ else ["the mixture's iterations ran out before it converged"]
 
     def similarity(self, z, others):
         """How similar embeddings are: their cosines, float (n, m) in -1..1, of float (n, d) and (m, d) tensors."""
