@@ -38,7 +38,7 @@ VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
 VARIABLES_mnist-vae-table         := STRATEGY DATA_DIR
 VARIABLES_cifar-encodings-table   := STRATEGY DATA_DIR
 VARIABLES_export        := RUN TO
-VARIABLES_data          := DATA_DIR
+VARIABLES_data          := DATA DATA_DIR
 
 TARGETS                 := $(DCEC) $(AE) $(RAW) $(VAE) $(CIFAR) $(OWN) fashion-dcec-table fashion-encodings-table mnist-vae-table cifar-encodings-table data tables figures export bench test test-slow lint clean help
 
@@ -51,6 +51,8 @@ $(foreach goal,$(filter-out $(TARGETS) $(VENV)/.installed,$(GOALS)),$(error $(go
 ifneq ($(strip $(UNKNOWN)),)
 $(error $(firstword $(UNKNOWN)) is no variable of $(GOALS): expected $(or $(sort $(filter-out VENV PYTHON,$(ALLOWED))),none))
 endif
+IDLE    := $(foreach v,$(filter-out VENV PYTHON DATA_DIR,$(ALLOWED)),$(if $(filter environment,$(origin $v)),$v))
+$(foreach v,$(IDLE),$(info note: $v of the environment is not used: write make $(GOALS) $v=$($v)))
 $(foreach v,$(filter $(ALLOWED),$(GIVEN)),$(if $(strip $($v)),,$(error $v is empty: give it a value, or leave it out)))
 
 # $(call flags,TARGET): the target's variables as the runner's options. Only the command line counts, and DATA_DIR from
@@ -87,7 +89,7 @@ help: ## this list
 	@echo "  SEED=0           of everything random                        (default 0)"
 	@echo "  QUICK=1          a first look of three minutes, kept out of the tables"
 	@echo "  FORCE=1          run a finished experiment again"
-	@echo "  PRETRAIN=scratch train a new autoencoder instead of using the kept one"
+	@echo "  PRETRAIN=scratch train an autoencoder of your own, once, and keep it for these runs"
 	@echo "  STRATEGY=mirrored  all GPUs of the machine"
 	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
@@ -97,7 +99,7 @@ help: ## this list
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
 	@echo "  EPOCHS=30 DIM=128 LOSS=contrastive REGULARISATION=0.1 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
-	@echo "variables of export: RUN=results/runs/... TO=folder;   of every target: PYTHON=python3 VENV=.venv"
+	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
 	@$(PY) runners.dcec $@ $(call flags,$@)

@@ -138,5 +138,9 @@ class TargetRenewal(keras.callbacks.Callback):
             tqdm.write(
                 f"iteration {row['iteration']:>6,}  {scores}changed {row['changed']:7.2%}  "
                 f"clusters {row['smallest']:,} to {row['largest']:,} images  "
-                f"reconstruction {row['reconstruction_loss']:.4f}  clustering {row['assignments_loss']:.4f}"
+                + (
+                    f"reconstruction {row['reconstruction_loss']:.4f}  clustering {row['assignments_loss']:.4f}"
+                    if row["iteration"]  # before the first step there is no loss
+                    else ""
+                )
             )

@@ -279,6 +279,15 @@ def test_make_refuses_variables_that_do_not_apply(words, message):
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_variables_of_the_environment_are_not_used_silently():
+    given = {**os.environ, "SUP": "0.3", "EDITOR": "vi"}
+    done = subprocess.run(
+        ["make", "-n", "digits-dcec"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, env=given
+    )
+    assert "note: SUP of the environment is not used: write make digits-dcec SUP=0.3" in done.stdout
+    assert "EDITOR" not in done.stdout and "--sup" not in done.stdout
+
+
 def test_make_help_names_every_experiment():
     done = make("help")
     assert done.returncode == 0
