@@ -120,9 +120,12 @@ def test_a_file_repeats_a_run(tmp_path, kind):
     file = File(path, NAMES)
     assert Ledger(file, NAMES).ask([question("0"), question("0_1")]) == [Answer(1, 0.9), Answer(-1, 1)]
     assert file.notices == []
-    with pytest.warns(UserWarning, match="had 10 images when it was named, here it has 12: this is no exact rep"):
+    with pytest.warns(UserWarning, match="had 10 images when it was named, here it has 12, or shows another"):
         Ledger(file, NAMES).ask([question("0", size=12)])
     assert len(file.notices) == 1
+    file.rows[1, "0"]["picture"] = "another"
+    with pytest.warns(UserWarning, match="or shows another picture: this is no exact repetition"):
+        Ledger(file, NAMES).ask([question("0")])
     with pytest.raises(ValueError, match="has no answer for cluster 0 after epoch 2"):
         Ledger(file, NAMES).ask([question("0", epoch=2)])
     with pytest.raises(ValueError, match="no class is named 'dog': expected one of 0, 1, or nothing"):

@@ -1,7 +1,12 @@
 """Long checks, or such as need Fashion-MNIST on this machine: make test-slow"""
 
 import json
+import os
 import resource
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +37,26 @@ def test_memory_does_not_grow(digits):
         DCEC(pretraining_epochs=1, **settings).fit(digits.images, digits.labels, progress=False)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     assert peaks[1] - peaks[0] < 60, f"{peaks} MiB"
+
+
+def test_killed_again_and_again_the_command_ends_with_the_same_numbers(tmp_path):
+    """`kill -9` at any moment, in pretraining, clustering or recording, then the same command."""
+    command = [sys.executable, "-m", "runners.dcec", "digits-dcec", "--sup=0.05", "--quick=1"]
+    results = {}
+    for name, waits in (("whole", []), ("killed", [9, 13, 17, 11, 15])):
+        folder = tmp_path / name
+        (folder / "results").mkdir(parents=True)
+        shutil.copy(RESULTS / "reference.json", folder / "results")
+        environment = {**os.environ, "PYTHONPATH": str(RESULTS.parent)}
+        for wait in waits:
+            process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+            time.sleep(wait)
+            process.kill()
+            process.wait()
+        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=300)
+        results[name] = json.loads(next(folder.glob("results/runs/*/*/*/result.json")).read_text())
+    for what in ("metrics", "cluster_sizes", "confusion", "iterations", "converged", "notices"):
+        assert results["killed"][what] == results["whole"][what]
 
 
 @pytest.mark.parametrize("path", sorted((RESULTS / "models").glob("fashion-dcec-*")), ids=lambda path: path.name)

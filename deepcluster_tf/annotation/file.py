@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepcluster_tf.annotation import Answer, Question
-from deepcluster_tf.annotation.ledger import label_of, read_answers
+from deepcluster_tf.annotation.ledger import label_of, picture_digest, read_answers
 
 
 class File:
@@ -38,11 +38,11 @@ class File:
                     f"{self.path} has no answer for cluster {question.cluster} after epoch {question.epoch}: expected "
                     "the answers of a run of the same data, settings and seed"
                 )
-            said = self.rows[question.key]["size"]
-            if said != question.size:
+            said = self.rows[question.key]
+            if said["size"] != question.size or said["picture"] not in ("", picture_digest(question)):
                 self.notices.append(
-                    f"cluster {question.cluster} of epoch {question.epoch} had {said:,} images when it was named, here "
-                    f"it has {question.size:,}: this is no exact repetition"
+                    f"cluster {question.cluster} of epoch {question.epoch} had {said['size']:,} images when it was "
+                    f"named, here it has {question.size:,}, or shows another picture: this is no exact repetition"
                 )
                 warnings.warn(self.notices[-1], stacklevel=2)
             yield question, self.answers[question.key]

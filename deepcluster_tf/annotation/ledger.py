@@ -41,7 +41,7 @@ class Ledger:
             OSError: an answer could not be written.
         """
         mine = {question.key: question for question in questions}
-        if any(row["picture"] not in ("", _digest(mine[key])) for key, row in self.rows.items() if key in mine):
+        if any(row["picture"] not in ("", picture_digest(mine[key])) for key, row in self.rows.items() if key in mine):
             self._set_aside(questions[0].epoch)
         given = {key: self._answer(row) for key, row in self.rows.items() if key in mine}  # in the order of the answers
         if len(given) < len(questions):
@@ -78,7 +78,7 @@ class Ledger:
         self.rows.pop(question.key, None)
         if answer is not None:
             name = self.class_names[answer.label] if answer.label >= 0 else ""
-            what = (*question.key, question.size, name, float(answer.confidence), _digest(question))
+            what = (*question.key, question.size, name, float(answer.confidence), picture_digest(question))
             self.rows[question.key] = dict(zip(COLUMNS, what))
         if self.path:
             write_answers(self.path, self.rows)
@@ -87,7 +87,7 @@ class Ledger:
         return Answer(label_of(row["label"], self.class_names), row["confidence"])
 
 
-def _digest(question: Question) -> str:
+def picture_digest(question: Question) -> str:
     """Of the picture as it is seen, in 256 shades: rounding of the network's last digits does not matter."""
     return hashlib.sha256(np.uint8(np.round(255 * question.picture)).tobytes()).hexdigest()[:8]
 
