@@ -232,7 +232,7 @@ def test_two_runs_at_once_are_refused(run_again):
 def test_summary_shows_every_score(run_again):
     text = tables.summary(run_again(), TINY)
     for name in ("acc", "nmi", "ari", "purity", "acc_unsupervised", "acc_initial"):
-        assert f"\n{name} " in text
+        assert f"\n  {name} " in text
     assert "recorded before in" in text
 
 

@@ -12,9 +12,10 @@ def summary(result: dict, experiment: Experiment) -> str:
     scored, printed = result["metrics"], _printed(result, experiment)
     lines = [f"{experiment.name} {result['directory'].parent.name}, seed {result['seed']}, budget {result['budget']}"]
     width = max(map(len, scored), default=0) + 2
-    for over in dict.fromkeys(score["protocol"] for score in scored.values()):  # two protocols are never one column
-        lines.append(f"{over}:")
-        lines.append(f"{'':<{width}} {'ours':>8} {'document':>9} {'difference':>11}")
+    if scored:
+        lines.append(f"{'score':<{width}} {'ours':>8} {'document':>9} {'difference':>11}")
+    for over in dict.fromkeys(score["protocol"] for score in scored.values()):  # a block for each way of scoring
+        lines.append(f"over {over}:")
         for name, score in scored.items():
             if score["protocol"] == over:
                 paper = printed.get(name)
