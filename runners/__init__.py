@@ -52,9 +52,8 @@ def main(run: Callable[[], None]) -> None:
         run()
     except Exception as error:
         foreseen = (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError, zipfile.BadZipFile)
-        if "tensorflow" in sys.modules:  # a full disk or a full device, as its own kernels say it
-            foreseen += (sys.modules["tensorflow"].errors.OpError,)
-        if os.environ.get("TRACEBACK") or not isinstance(error, foreseen):  # for developers
+        own = sys.modules["tensorflow"].errors.OpError if "tensorflow" in sys.modules else ()  # such as a full disk
+        if os.environ.get("TRACEBACK") or not isinstance(error, (*foreseen, own)):  # for developers
             raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:

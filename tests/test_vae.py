@@ -29,6 +29,8 @@ class Fixed:
 
 def fit(digits, annotator=None, **how):
     settings = {**SMALL, **how.pop("settings", {})}
+    if settings.get("query", "centers") != "centers" and settings["depth"] == SMALL["depth"]:
+        del settings["depth"]  # which has no effect there
     ledger = annotator and Ledger(annotator, digits.class_names, how.pop("path", None))
     return VAE(**settings).fit(digits.images[:600], annotator=ledger, progress=False, **how)
 

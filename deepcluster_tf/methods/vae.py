@@ -126,13 +126,13 @@ class VAE(Method):
         self._require_one_of("distance", "euclidean", "mahalanobis")
         self._require_one_of("decay", "exponential", "gaussian")
         self._require_one_of("query", "centers", "random", "uncertain")
-        self._refuse_idle()
         if self.n_clusters == 1:
             raise ValueError("n_clusters must be 2 or more, or 0 for the elbow; received 1")
         if self.query != "centers" and not self.n_clusters:
             raise ValueError(
                 f"query={self.query} needs n_clusters (K), the pictures to show after an epoch; received 0"
             )
+        self._refuse_idle()
 
     def _refuse_idle(self) -> None:
         """Refuse a setting without effect: its run would repeat another under another name."""
