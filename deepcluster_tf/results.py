@@ -3,8 +3,8 @@
     results/runs/<experiment>/<variant>/seed-<n>/result.json, history.csv     committed
     ... /model.weights.h5, embeddings.npz, work/                              on this machine only
 
-`result.json` is written under a temporary name and renamed: where it is, the run was completed. Where the model lies
-beside it, it was completed on this machine.
+`result.json` is written under a temporary name and renamed: where it is, the run was completed. Where the model
+whose SHA-256 it names lies beside it, it was completed on this machine.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Clusterings:
         rows = np.sort(order[: self.sample or len(order)])
         images, classes = dataset.images[rows], dataset.labels[rows]
         z = method.transform(images)
-        whole = not self.sample or len(rows) == len(order)
+        whole = len(rows) == len(order)
         found = self._cluster(method, images, classes, z, len(dataset.class_names), whole, how["progress"])
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
         found["seconds"] |= method.seconds_
@@ -98,7 +98,7 @@ class Clusterings:
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
             if known:
-                found["metrics"] |= _scores(classes[some], clusters, by, curve, whole and by not in SUBSETS)
+                found["metrics"] |= _scores(classes[some], clusters, by, curve, whole and len(clusters) == len(images))
         return found
 
 
