@@ -94,7 +94,7 @@ help: ## this list
 	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images (make dcec)"
 	@echo "  ARCHITECTURE=dense  or pooling; ACTIVATION=relu or sigmoid   (NAME-ae)"
-	@echo "  EPOCHS=5 K=16 Z=10 BETA=5 GAMMA=150 A=5 DEPTH=2 RATE=0.001   clusters to name, latent dimensions, ... (NAME-vae)"
+	@echo "  EPOCHS=5 K=16 Z=10 BETA=5 GAMMA=150 A=5 DEPTH=2 RATE=0.003   clusters to name, latent dimensions, ... (NAME-vae)"
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
@@ -119,7 +119,8 @@ fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, i
 	@$(PY) runners.dcec fashion-dcec --sup=0 --lambda=0.1 $(call flags,$@)
 	@$(PY) runners.tables && $(PY) runners.figures
 
-WAYS := "" --k=16 "--k=16 --depth=1" "--k=16 --clustering=mixture --depth=1" \
+WAYS := "" --rate=0.001 --k=16 "--k=16 --depth=1" "--k=16 --clustering=mixture --depth=1" \
+  "--k=24 --clustering=mixture --depth=1" "--k=16 --clustering=mixture --rate=0.001" \
   "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
   "--query=random --k=16" "--query=uncertain --k=16" "--query=random --k=90" "--query=uncertain --k=90" --gamma=0
 Z_DIMS := 1 2 3 4 5 9 13 17 21
