@@ -1,20 +1,17 @@
-"""Data sets: readers on hand-made files, the order of the sources, the cache, the user's own images. No network."""
+"""Data sets: readers on hand-made files, the order of the sources, the cache. No network."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import tarfile
 import time
 import types
-import warnings
 
 import numpy as np
 import pytest
@@ -478,117 +475,3 @@ def test_a_silent_client_is_given_up(program, monkeypatch, tmp_path):
     if (tmp_path / "pid").exists():
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
-
-
-# The user's own images
-
-
-def picture(path, value, size=(8, 8), mode="L"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value).save(path)
-
-
-@pytest.fixture
-def flat(tmp_path):
-    for i, name in enumerate(["c.png", "a.bmp", "b.GIF", "B.webp"]):
-        picture(tmp_path / "flat" / name, 10 * i)
-    return tmp_path / "flat"
-
-
-@pytest.fixture
-def classes(tmp_path):
-    for i, name in enumerate(["dog/2.png", "cat/9.png", "cat/10.png", "dog/1.png"]):
-        picture(tmp_path / "pets" / name, (10 * i, 0, 255), (12, 20), "RGB")
-    return tmp_path / "pets"
-
-
-def test_flat_folder_in_sorted_order(flat, monkeypatch):
-    listing = pathlib.Path.iterdir
-    for seed in range(3):  # whatever the file system gives
-
-        def shuffled(path, seed=seed):
-            return iter(random.Random(seed).sample(entries := list(listing(path)), len(entries)))
-
-        monkeypatch.setattr(pathlib.Path, "iterdir", shuffled)
-        ds = datasets.load_folder(flat, size=8)
-        assert ds.images[:, 0, 0, 0].tolist() == [30, 10, 20, 0]  # B.webp, a.bmp, b.GIF, c.png
-    assert ds.images.shape == (4, 8, 8, 1) and ds.images.dtype == np.uint8
-    assert ds.labels.tolist() == [-1] * 4 and ds.labels.dtype == np.int64 and ds.class_names == ()
-    assert ds.name == "flat" and ds.source == f"the folder {flat}"
-    assert len(ds.labels[ds.train]) == 4 and len(ds.labels[ds.test]) == 0
-
-
-def test_one_sub_folder_a_class(classes):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ds = datasets.load_folder(str(classes))
-    assert ds.images.shape == (4, 32, 32, 3) and ds.class_names == ("cat", "dog")
-    assert ds.labels.tolist() == [0, 0, 1, 1]
-    assert ds.images[:, 5, 5].tolist() == [[20, 0, 255], [10, 0, 255], [30, 0, 255], [0, 0, 255]]
-
-
-def test_channels(flat, classes):
-    assert datasets.load_folder(classes, grayscale=True).images.shape == (4, 32, 32, 1)
-    assert datasets.load_folder(flat, grayscale=True, size=12).images.shape == (4, 12, 12, 1)
-    picture(flat / "colour.jpg", (255, 0, 0), mode="RGB")
-    assert datasets.load_folder(flat).images.shape == (5, 32, 32, 3)
-
-
-def test_depth_orientation_and_transparency(tmp_path):
-    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "1-deep.png")
-    upright = Image.new("L", (8, 8), 0)
-    upright.paste(255, (0, 0, 8, 4))  # white at the top, once it is turned by a half
-    exif = Image.Exif()
-    exif[274] = 3
-    upright.save(tmp_path / "2-turned.png", exif=exif)
-    picture(tmp_path / "3-clear.png", (7, 7, 7, 0), mode="RGBA")
-    images = datasets.load_folder(tmp_path, size=8).images[..., 0]
-    assert (images[0] == 40_000 >> 8).all()
-    assert (images[1, :4] == 0).all() and (images[1, 4:] == 255).all()
-    assert (images[2] == 7).all()
-
-
-def test_skipped_files_are_counted_in_one_warning(classes):
-    (classes / "notes.txt").write_text("not an image")
-    (classes / ".DS_Store").write_text("hidden")
-    (classes / "empty").mkdir()
-    (classes / ".thumbnails").mkdir()
-    (classes / "cat" / "Thumbs.db").write_text("other")
-    picture(classes / "cat" / "deeper" / "1.png", 0)
-    with pytest.warns(UserWarning) as caught:
-        ds = datasets.load_folder(classes)
-    assert len(caught) == 1 and "skipped 6 " in str(caught[0].message) and caught[0].filename == __file__
-    assert len(ds.images) == 4 and ds.class_names == ("cat", "dog")
-
-
-def refused(path, **settings) -> str:
-    with pytest.raises(datasets.DataError) as error:
-        datasets.load_folder(path, **settings)
-    return one_line(error)
-
-
-@pytest.mark.parametrize("size", [0, 4, 7, 30, -8, 8.0, "32", True])
-def test_folder_refuses_a_size(flat, size):
-    assert "multiple of 4 and at least 8" in refused(flat, size=size)
-
-
-def test_folder_refuses_what_is_no_folder_of_images(flat, tmp_path):
-    assert "which is none" in refused(tmp_path / "absent") and "which is none" in refused(flat / "c.png")
-    (tmp_path / "empty").mkdir()
-    assert "received no images" in refused(tmp_path / "empty")
-    picture(tmp_path / "single" / "1.png", 0)
-    assert "at least 2 images" in refused(tmp_path / "single") and "received 1" in refused(tmp_path / "single")
-    picture(flat / "class" / "1.png", 0)
-    assert "received both (B.webp, class/...)" in refused(flat)
-
-
-@pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "text.png", "nothing.gif"])
-def test_folder_names_a_broken_image(flat, name):
-    whole = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(
-        whole, "JPEG" if name.endswith("jpg") else "PNG"
-    )
-    content = {"text.png": b"not an image", "nothing.gif": b""}.get(name, whole.getvalue()[:1500])
-    (flat / name).write_bytes(content)
-    message = refused(flat)
-    assert str(flat / name) in message and "replace or remove" in message
