@@ -16,9 +16,9 @@ Z_DIMS = (1, 2, 3, 4, 5, 9, 13, 17, 21)  # of the document's Figure 5
 MIXTURE = "-clusters-16-clustering-mixture"
 WAYS = {  # what names were given to -> the end of the variant's name
     "k-means centres": "",
-    "k-means centres, 16": "-clusters-16",
     "mixture centres, 16": MIXTURE,
     "mixture centres, 16, none split": f"{MIXTURE}-depth-1",
+    "mixture centres, 24, none split": "-clusters-24-clustering-mixture-depth-1",
     "random images, 16 an epoch": "-clusters-16-query-random",
     "uncertain images, 16 an epoch": "-clusters-16-query-uncertain",
     "random images, 90 an epoch": "-clusters-90-query-random",
@@ -69,7 +69,7 @@ def accuracy_by_epoch(reference: dict, root: Path, path: Path) -> Path:
     for (label, end), colour in zip(ways.items(), COLOURS):
         runs = results.runs_of("mnist-vae", VARIANT + end, root)
         if runs:
-            _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} ({len(runs)} seeds)", colour)
+            _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} (seeds: {len(runs)})", colour)
             _draw(below, curve(runs, "history.csv", "epoch", "annotations"), label, colour)
             drawn += 1
     _printed(axes, reference["figure_4"], "k-means, document (which counts six epochs)", COLOURS[8])
@@ -136,7 +136,7 @@ def centers(run: dict, path: Path) -> Path:
     last = max(int(name.rpartition("_")[2]) for name in kept)
     rows = {f"epoch {epoch}": kept[f"pictures_{epoch}"] for epoch in (1, last)}
     names = [run["class_names_given"][label] if label >= 0 else "?" for label in kept["labels_1"]]
-    title = "Decoded cluster centres; above, what the reader saw in them after epoch 1"
+    title = "Decoded cluster centres; above, what the reader saw in them after epoch 1 (?: no digit)"
     return rows_of_images(rows, title, path, {"epoch 1": names})
 
 

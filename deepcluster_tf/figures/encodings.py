@@ -43,9 +43,11 @@ def pictures(run: dict, folder: Path, name: str) -> list[Path]:
     with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
         kept = dict(arrays)
     title, classes = f"{_title(run)}, seed {run['seed']}", run["class_names"]
-    rows = {"original": kept["originals"], "reconstruction": kept["reconstructions"]}
-    captions = {"original": [classes[c] if c >= 0 else "" for c in kept["classes"]]}
-    written = [rows_of_images(rows, f"{title}: test images", folder / f"{name}-reconstructions.png", captions)]
+    written = []
+    if run["experiment"] != "fashion-raw":  # pixels are their own reconstruction
+        rows = {"original": kept["originals"], "reconstruction": kept["reconstructions"]}
+        captions = {"original": [classes[c] if c >= 0 else "" for c in kept["classes"]]}
+        written += [rows_of_images(rows, f"{title}: test images", folder / f"{name}-reconstructions.png", captions)]
     rows = {NAMES[by]: kept[f"centers_{by}"] for by in NAMES}
     captions = {NAMES[by]: _majorities(run, by) for by in NAMES}
     return [
