@@ -52,7 +52,7 @@ class Siamese(EncodingMethod):
         filters: of the encoder's convolutions.
         units: of the comparison layer.
         regularisation: weight of the mean absolute value of the encodings ("dot").
-        temperature: by which cosines are divided ("contrastive").
+        temperature: by which cosines are divided ("contrastive"); 1 for none, since the document speaks of none.
         rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share.
         batch_size: images a step.
         epochs: of training.
@@ -78,7 +78,7 @@ class Siamese(EncodingMethod):
         filters: tuple[int, ...] = (32, 64, 128, 256),
         units: int = 64,
         regularisation: float = 0.1,
-        temperature: float = 0.2,
+        temperature: float = 1.0,
         rotation: float = 0.08,
         zoom: float = 0.25,
         batch_size: int = 256,
