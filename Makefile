@@ -98,7 +98,7 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=30 DIM=128 LOSS=contrastive REGULARISATION=0.1 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
+	@echo "  EPOCHS=50 DIM=128 LOSS=contrastive REGULARISATION=0.1 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's

@@ -240,6 +240,11 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         if self._rows and self.path:
             self._plain().load_weights(self.path)
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch, counted from 1, after which training stops if the loss does not fall again."""
+        return self.best_epoch + 1 + self.patience
+
     def _best_row(self) -> int:
         return int(np.argmin([row["val_loss"] for row in self._rows])) + 1
 

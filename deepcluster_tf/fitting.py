@@ -197,15 +197,37 @@ class Draws(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch."""
+    """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch.
 
-    def __init__(self, description: str, iterations: int, done: int, enabled: bool = True):
+    Args:
+        description: its name.
+        iterations: in all. done: of these, before.
+        enabled: whether to show it.
+        soonest: for a fit that may stop early, the iterations after which it would as things stand.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        iterations: int,
+        done: int,
+        enabled: bool = True,
+        soonest: Callable[[], int] | None = None,
+    ):
         super().__init__()
+        self.iterations, self.soonest = iterations, soonest
         self.bar = tqdm(total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.set_postfix_str(f"loss {logs['loss']:.4f}", refresh=False)
         self.bar.update(self.model.steps_per_execution)
+
+    def on_train_begin(self, logs=None):
+        if self.soonest:
+            self.bar.total = min(self.soonest(), self.iterations)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_begin()
 
     def __enter__(self):
         return self

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, clustering, metrics, networks
+from deepcluster_tf import checkpoints, clustering, fitting, metrics, networks
 from deepcluster_tf.layers import MixtureLayer
 from deepcluster_tf.methods.autoencoder import Autoencoder
 
@@ -75,10 +75,18 @@ def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):
             kept.append(self.model.get_weights())
             super().on_epoch_end(epoch, logs)
 
+    class Watched(fitting.Progress):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            totals.append(self.bar.total)
+
+    totals = []
+    monkeypatch.setattr(fitting, "Progress", Watched)
     monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
     method = Autoencoder(**{**SMALL, "max_epochs": 50}, patience=2).fit(digits.images[:200], progress=False)
     assert [row["val_loss"] for row in method.history_] == [0.5, 0.4, 0.45, 0.41]  # two without a lower one than 0.4
     assert method.converged_ and method.n_iter_ == 4 * 3
+    assert totals == [3 * 3, 4 * 3, 4 * 3, 4 * 3]  # the bar's end: the best epoch so far, and two more
     for ours, best in zip(method.encoder_.get_weights(), kept[1]):
         np.testing.assert_array_equal(ours, best)
 

@@ -176,7 +176,9 @@ class Method:
         if directory:
             board = keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False)
             keepers = [board, checkpoints.Checkpoint(checkpoint)]
-        with fitting.Progress(phase, iterations, done, progress) as bar:
+        stopping = [callback for callback in callbacks if isinstance(callback, checkpoints.EarlyStopping)]
+        soonest = (lambda: stopping[0].last_epoch * steps) if stopping else None
+        with fitting.Progress(phase, iterations, done, progress, soonest) as bar:
             for callback in callbacks:
                 callback.set_model(model)
                 callback.begin(done, history)
