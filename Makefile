@@ -30,8 +30,8 @@ VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
 VARIABLES_cifar-control        := SCALE REDUCER CLUSTERS SEED QUICK FORCE DATA_DIR
 VARIABLES_cifar-ae             := EPOCHS DIM CLUSTERS SEED QUICK FORCE STRATEGY DATA_DIR
 VARIABLES_cifar-resnet         := LOSS $(VARIABLES_cifar-ae)
-VARIABLES_cifar-representation := $(VARIABLES_cifar-ae)
-VARIABLES_cifar-similarity     := LOSS REGULARISATION $(VARIABLES_cifar-ae)
+VARIABLES_cifar-representation := VIEWS $(VARIABLES_cifar-ae)
+VARIABLES_cifar-similarity     := LOSS REGULARISATION TEMPERATURE $(VARIABLES_cifar-representation)
 $(foreach own,$(OWN),$(eval VARIABLES_$(own) := $$(filter-out DATA_DIR,$$(VARIABLES_cifar-$(own))) IMAGES SIZE))
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
 VARIABLES_fashion-encodings-table := STRATEGY DATA_DIR
@@ -98,7 +98,8 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7 of the reader"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=50 DIM=128 LOSS=contrastive REGULARISATION=0.1 REDUCER=pca SCALE=8   (cifar-NAME, NAME on IMAGES=folder)"
+	@echo "  EPOCHS=50 DIM=128 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2 VIEWS=strong   (cifar-NAME, and"
+	@echo "  REDUCER=pca SCALE=8                                           NAME on IMAGES=folder)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's
@@ -120,7 +121,8 @@ fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, i
 	@$(PY) runners.tables && $(PY) runners.figures
 
 WAYS := "" --threshold=0.5 --rate=0.001 --k=16 "--k=16 --depth=1" "--k=16 --clustering=mixture --depth=1" \
-  "--k=24 --clustering=mixture" "--k=24 --clustering=mixture --depth=1" "--k=16 --clustering=mixture --rate=0.001" \
+  "--k=24 --clustering=mixture" "--k=24 --clustering=mixture --depth=1" "--k=40 --clustering=mixture --depth=1" \
+  "--k=16 --clustering=mixture --rate=0.001" \
   "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
   "--query=random --k=16" "--query=uncertain --k=16" "--query=random --k=90" "--query=uncertain --k=90" --gamma=0
 Z_DIMS := 1 2 3 4 5 9 13 17 21
@@ -131,7 +133,8 @@ mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, fiv
 	@$(PY) runners.tables && $(PY) runners.figures
 
 ENCODINGS := cifar-control "cifar-control --reducer=pca" cifar-ae cifar-resnet "cifar-resnet --loss=binary_crossentropy" \
-  cifar-representation cifar-similarity "cifar-similarity --loss=contrastive"
+  cifar-representation cifar-similarity "cifar-similarity --loss=contrastive" \
+  "cifar-similarity --loss=contrastive --views=strong --temperature=0.2"
 cifar-encodings-table: $(VENV)/.installed ## every row of document 003's table, three seeds, in turn: hours
 	@for seed in 0 1 2; do \
 	  for encoding in $(ENCODINGS); do \

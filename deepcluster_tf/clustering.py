@@ -66,7 +66,9 @@ def gaussian_mixture(
         iterations were enough.
     """
     z = embeddings.astype(np.float64)  # in float32 a narrow component can lose its rank
-    start = lambda random: GaussianMixture(n_clusters, max_iter=500, random_state=random).fit(z)
+    # scikit-learn's 1e-6, which keeps covariances regular, would swallow the clusters of very small embeddings
+    least = 1e-6 * min(1.0, max(100 * z.var(axis=0).mean(), 1e-12))
+    start = lambda random: GaussianMixture(n_clusters, reg_covar=least, max_iter=500, random_state=random).fit(z)
     return _best(start, lambda found: found.lower_bound_, n_init, seed, progress)
 
 
@@ -137,11 +139,16 @@ def power_iteration(
 
 
 def neighbor_graph(embeddings: np.ndarray, n_neighbors: int) -> csr_matrix:
-    """The symmetric graph of nearest neighbours by cosine similarity, float (n, n), sparse, without loops."""
+    """The symmetric graph of nearest neighbours by cosine similarity, float (n, n), sparse, without loops.
+
+    An embedding of zeros is like no other.
+    """
     unit = normalize(embeddings)
     nearest = NearestNeighbors(n_neighbors=min(n_neighbors, len(unit) - 1), algorithm="brute")
     graph = nearest.fit(unit).kneighbors_graph(mode="distance")
     graph.data = np.maximum(1 - graph.data**2 / 2, 0)  # |a - b|^2 = 2 - 2 cos for unit vectors
+    nonzero = diags(np.any(unit, axis=1).astype(float))
+    graph = nonzero @ graph @ nonzero
     return graph.maximum(graph.T).tocsr()
 
 
@@ -283,7 +290,9 @@ def refill_empty(assigned: np.ndarray, embeddings: np.ndarray, n_clusters: int) 
         np.add.at(sums, assigned, embeddings)
         sizes = np.bincount(assigned, minlength=n_clusters)
         order = _farthest(embeddings, sums / np.maximum(sizes, 1)[:, None], assigned)
-        movable = order[sizes[assigned[order]] > 1]  # no cluster is emptied to fill another
-        assigned = assigned.copy()
-        assigned[movable[: len(empty)]] = empty[: len(movable)]
+        assigned, left = assigned.copy(), list(empty)
+        for point in order:
+            if left and sizes[assigned[point]] > 1:  # no cluster is emptied to fill another
+                sizes[assigned[point]] -= 1
+                assigned[point] = left.pop(0)
     return assigned, empty.tolist()

@@ -112,17 +112,17 @@ def _plain(rows: tf.data.Dataset) -> tf.data.Dataset:
     return rows.with_options(options)
 
 
-def batched(model: keras.Model, batch_size: int = 2000) -> Callable[..., np.ndarray]:
+def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray]:
     """A function that runs a model over any number of inputs in large batches.
 
     It is traced once and then costs neither the time nor the memory that `predict` takes in a loop.
 
     Args:
-        model: a model of float images in [0, 1], or of embeddings.
+        model: a model of float images in [0, 1] or of embeddings, or what is called like one.
         batch_size: inputs a call.
 
     Returns:
-        f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> float32 (n, ...) in the same order;
+        f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> the model's (n, ...) in the same order;
         `progress` names the bar to show.
     """
     run = tf.function(lambda inputs: model(to_unit(inputs), training=False), reduce_retracing=True)

@@ -18,10 +18,14 @@ def soft_assignments(embeddings, cluster_centers, alpha: float = 1.0):
     Returns:
         float (n, n_clusters); rows sum to 1.
     """
+    # softmax of the kernel's logarithm: the kernel itself underflows for far points, and 0 / 0 is no assignment
+    return ops.softmax(_log_kernel(embeddings, cluster_centers, alpha), axis=1)
+
+
+def _log_kernel(embeddings, cluster_centers, alpha):
     differences = ops.expand_dims(embeddings, 1) - ops.expand_dims(cluster_centers, 0)
     distances = ops.sum(ops.square(differences), axis=2)
-    # softmax of the kernel's logarithm: the kernel itself underflows for far points, and 0 / 0 is no assignment
-    return ops.softmax(-(alpha + 1.0) / 2.0 * ops.log1p(distances / alpha), axis=1)
+    return -(alpha + 1.0) / 2.0 * ops.log1p(distances / alpha)
 
 
 @keras.saving.register_keras_serializable("deepcluster_tf")
@@ -52,6 +56,10 @@ class ClusteringLayer(keras.layers.Layer):
 
     def call(self, embeddings):
         return soft_assignments(embeddings, self.cluster_centers, self.alpha)
+
+    def logits(self, embeddings):
+        """The logarithms of the assignments before they are normalised: they tell apart what softmax rounds to ties."""
+        return _log_kernel(embeddings, self.cluster_centers, self.alpha)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.n_clusters)
@@ -93,11 +101,15 @@ class MixtureLayer(keras.layers.Layer):
         self.factors.assign(mixture.precisions_cholesky_)
 
     def call(self, embeddings):
+        return ops.softmax(self.logits(embeddings), axis=1)
+
+    def logits(self, embeddings):
+        """The logarithms of the posterior before it is normalised: they tell apart what softmax rounds to ties."""
         # log N(z; mu, S) = log det P - |(z - mu) P|^2 / 2 + const, with P the Cholesky factor of the precision
         centred = ops.expand_dims(embeddings, 0) - ops.expand_dims(self.means, 1)
         distances = ops.sum(ops.square(ops.matmul(centred, self.factors)), axis=2)
         determinants = ops.sum(ops.log(ops.diagonal(self.factors, axis1=1, axis2=2)), axis=1)
-        return ops.softmax(self.log_weights + determinants - 0.5 * ops.transpose(distances), axis=1)
+        return self.log_weights + determinants - 0.5 * ops.transpose(distances)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.n_clusters)
@@ -134,12 +146,16 @@ class Sampling(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
-def random_view(rotation: float = 0.08, zoom: float = 0.25, seed: int = 0, name: str = "view") -> keras.Sequential:
+def random_view(
+    rotation: float = 0.08, zoom: float = 0.25, strong: bool = False, seed: int = 0, name: str = "view"
+) -> keras.Sequential:
     """A model that flips, rotates and scales each image of a batch at random in training (document 003, "Attempt 2").
 
     Args:
         rotation: largest angle, as a share of a full turn.
         zoom: largest change of scale, as a share.
+        strong: cut a part out instead, whose sides are 1 to 1 - 2 zoom of the image's, and change the colours, or take
+            them away, as contrastive methods do. Not in the document.
         seed: of the draws.
         name: of the model.
 
@@ -147,11 +163,21 @@ def random_view(rotation: float = 0.08, zoom: float = 0.25, seed: int = 0, name:
         a model: float32 (n, height, width, channels) -> the same shape; the images themselves outside of training.
     """
     how = {"fill_mode": "reflect", "interpolation": "bilinear"}
-    return keras.Sequential(
-        [
-            keras.layers.RandomFlip("horizontal", seed=3 * seed, name="flip"),
-            keras.layers.RandomRotation(rotation, seed=3 * seed + 1, name="rotation", **how),
-            keras.layers.RandomZoom(zoom, seed=3 * seed + 2, name="zoom", **how),
-        ],
-        name=name,
-    )
+    changes = [
+        keras.layers.RandomFlip("horizontal", seed=3 * seed, name="flip"),
+        keras.layers.RandomRotation(rotation, seed=3 * seed + 1, name="rotation", **how),
+    ]
+    if not strong:
+        changes.append(keras.layers.RandomZoom(zoom, seed=3 * seed + 2, name="zoom", **how))
+        return keras.Sequential(changes, name=name)
+    seeds, of = iter(range(10_000 + 7 * seed, 10_007 + 7 * seed)), {"value_range": (0, 1)}
+    changes += [
+        keras.layers.RandomTranslation(0.15, 0.15, seed=next(seeds), name="shift", **how),
+        keras.layers.RandomZoom((-2 * zoom, 0.0), seed=next(seeds), name="crop", **how),
+        keras.layers.RandomBrightness(0.2, seed=next(seeds), name="brightness", **of),
+        keras.layers.RandomContrast(0.4, seed=next(seeds), name="contrast", **of),
+        keras.layers.RandomSaturation((0.2, 0.8), seed=next(seeds), name="saturation", **of),  # 0.5 changes nothing
+        keras.layers.RandomHue(0.2, seed=next(seeds), name="hue", **of),
+        keras.layers.RandomGrayscale(0.2, seed=next(seeds), name="grey"),
+    ]
+    return keras.Sequential(changes, name=name)

@@ -8,7 +8,7 @@ from runners.experiment import experiment_parser, run_experiment
 
 SETTINGS = {  # option -> setting, of the methods that have it
     "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size",
-    "reducer": "reducer", "regularisation": "regularisation",
+    "reducer": "reducer", "regularisation": "regularisation", "temperature": "temperature", "views": "views",
 }  # fmt: skip
 
 
@@ -18,6 +18,8 @@ def run() -> None:
     parser.add_argument("--dim", type=int, help="values of an encoding")
     parser.add_argument("--loss", choices=("mse", "binary_crossentropy", "dot", "contrastive"))
     parser.add_argument("--regularisation", type=float, help="weight of the regulariser")
+    parser.add_argument("--temperature", type=float, help="by which the cosines of a batch are divided")
+    parser.add_argument("--views", choices=("plain", "strong"), help="strong: cut out and of other colours too")
     parser.add_argument("--reducer", choices=("downscale", "pca"))
     parser.add_argument("--scale", type=int, help="size to which the control scales images")
     parser.add_argument("--clusters", type=int, help="number of clusters")

@@ -227,6 +227,18 @@ def test_neighbor_graph_by_hand():
     assert graph[0, 2] == 0
 
 
+def test_an_embedding_of_zeros_is_like_no_other():
+    graph = clustering.neighbor_graph(np.array([[0.0, 0], [1, 0], [0, 1], [1, 0.1], [-1, 0]]), 2).toarray()
+    assert not graph[0].any() and not graph[:, 0].any()
+    np.testing.assert_allclose(graph[1, 3], 1 / np.sqrt(1.01))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+def test_a_mixture_finds_clusters_of_any_scale(scale):
+    points, truth = blobs(300, 3)
+    assert agree(clustering.gaussian_mixture(points * scale, 3, n_init=1).predict(points * scale), truth)
+
+
 def test_power_iteration_on_a_graph_with_a_lonely_point():
     graph = np.ones((5, 5)) - np.eye(5)
     graph[4] = graph[:, 4] = 0
@@ -239,6 +251,9 @@ def test_empty_clusters_are_refilled():
     # 5 and 9 are the farthest from their mean 7, and the first of them moves; then nothing of that cluster may
     clusters, empty = clustering.refill_empty(np.array([0, 0, 0, 1, 1]), z, 3)
     assert empty == [2] and clusters.tolist() == [0, 0, 0, 2, 1]
+    # two are empty: after 5 has left, 9 is the last of its cluster and stays
+    clusters, _ = clustering.refill_empty(np.array([0, 0, 0, 1, 1]), z, 4)
+    assert clusters.tolist() == [3, 0, 0, 2, 1]
     same, none = clustering.refill_empty(np.array([0, 1, 2, 2, 2]), z, 3)
     assert none == [] and same.tolist() == [0, 1, 2, 2, 2]
     copies, empty = clustering.refill_empty(np.zeros(4, int), np.ones((4, 2)), 3)  # equal points go to one each

@@ -22,6 +22,12 @@ def fitted(request, digits):
     return Siamese(**settings).fit(digits.images, progress=False)
 
 
+def assert_same_training(ours, theirs):
+    """Row by row, but for the time that it took."""
+    plain = lambda rows: [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
+    assert plain(ours) == plain(theirs)
+
+
 # ---------------------------------------------------------------------- losses and layers
 
 
@@ -73,6 +79,24 @@ def test_views_differ_from_each_other_and_from_the_image(digits):
     np.testing.assert_array_equal(method.view(0)(x, training=False), x)
 
 
+def test_strong_views_are_cut_out_and_of_other_colours():
+    """A grey image may not become coloured, a coloured one may become grey; a cut shows a part, larger."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.uniform(size=(64, 16, 16, 1)), 3, axis=3).astype("float32")
+    method = Siamese(seed=3, views="strong", rotation=0.0)
+    views = np.array(method.view(0)(x, training=True))
+    assert np.ptp(views, axis=3).max() < 0.01 and views.min() >= 0 and views.max() <= 1
+    coloured = x * np.float32([1.0, 0.5, 0.2])
+    views = np.array(method.view(1)(coloured, training=True))
+    grey = np.ptp(views, axis=3).max(axis=(1, 2)) < 0.01
+    assert 0.05 < grey.mean() < 0.45  # a fifth, of 64
+    x = np.zeros((64, 16, 16, 3), "float32")
+    x[:, 4:12, 4:12] = 0.8  # a quarter of the image
+    share = (np.array(method.view(0)(x, training=True)).mean(axis=3) > 0.3).mean(axis=(1, 2))
+    assert share.max() > 0.4 and share.mean() > 0.25
+    np.testing.assert_array_equal(method.view(0)(x, training=False), x)
+
+
 # ---------------------------------------------------------------------- the fit
 
 
@@ -80,7 +104,7 @@ def test_it_begins_at_the_plateau_and_learns(digits, fitted):
     name = "pairs_loss" if fitted.comparison == "dot" else "loss"
     plateau = math.log(128) if fitted.comparison == "contrastive" else math.log(2)
     first, last = fitted.history_[0][name], fitted.history_[-1][name]
-    assert first == pytest.approx(plateau, rel=0.15) and last < first
+    assert first == pytest.approx(plateau, rel=0.15) and last < 0.97 * first
     assert fitted.labels_.shape == (1797,) and fitted.n_iter_ == 6 * 14
 
 
@@ -113,10 +137,8 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
         patch.setattr(checkpoints.History, "on_epoch_end", dies)
         Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
     resumed = Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
-    for ours, theirs in zip(resumed.history_, fitted.history_, strict=True):
-        assert {k: v for k, v in ours.items() if "seconds" not in k} == {
-            k: v for k, v in theirs.items() if "seconds" not in k
-        }
+    assert_same_training(resumed.history_, fitted.history_)
+    assert_same_training(resumed.curve_, fitted.curve_)
     np.testing.assert_array_equal(resumed.transform(digits.images), fitted.transform(digits.images))
 
 
@@ -141,6 +163,9 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
     [
         ({"comparison": "cosine"}, "comparison must be layers or dot or contrastive; received 'cosine'"),
         ({"comparison": "contrastive", "regularisation": 0.2}, "has no effect on comparison=contrastive"),
+        ({"temperature": 0.5}, "temperature has no effect on comparison=layers"),
+        ({"views": "weak"}, "views must be plain or strong; received 'weak'"),
+        ({"views": "strong"}, "strong views .VIEWS. need images of three colours; received 1"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],

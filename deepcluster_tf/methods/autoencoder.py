@@ -124,6 +124,11 @@ class Autoencoder(EncodingMethod):
             "convolutional": networks.convolutional_padding,
             "residual": lambda shape: networks.require_multiples(shape, 8),
         }.get(self.architecture, lambda shape: None)(images.shape[1:])
+        values = int(np.prod(images.shape[1:]))
+        if self.embedding_dim >= values:
+            raise ValueError(
+                f"the encoding (DIM) must have fewer values than the images' {values}; received {self.embedding_dim}"
+            )
         if not 0 < round(self.validation_share * len(images)) < len(images):
             raise ValueError(f"{len(images)} images leave none for training or none for validation: expected more")
         return images

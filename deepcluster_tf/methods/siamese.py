@@ -16,6 +16,8 @@ Deviations from the document:
 4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are searched by
    their cosine, because its comparison layers are too slow over all pairs of 60,000. The SavedModel's `similarity` is
    what the comparison layers say.
+5. Strong views, which are cut out of the image and of other colours, are ours: views that are rotated, flipped and
+   scaled keep their colours, and by these alone they are told apart.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ class Siamese(EncodingMethod):
         units: of the comparison layer.
         regularisation: weight of the mean absolute value of the encodings ("dot").
         temperature: by which cosines are divided ("contrastive"); 1 for none, since the document speaks of none.
-        rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share.
+        views: "plain", flipped, rotated and scaled as in the document; or "strong", cut out and of other colours too.
+        rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share; of a
+            strong view half of the largest cut.
         batch_size: images a step.
         epochs: of training.
         n_components: principal components that the mixture sees, at most the values and the images.
@@ -79,6 +83,7 @@ class Siamese(EncodingMethod):
         units: int = 64,
         regularisation: float = 0.1,
         temperature: float = 1.0,
+        views: str = "plain",
         rotation: float = 0.08,
         zoom: float = 0.25,
         batch_size: int = 256,
@@ -95,6 +100,7 @@ class Siamese(EncodingMethod):
         self.units = units
         self.regularisation = regularisation
         self.temperature = temperature
+        self.views = views
         self.rotation = rotation
         self.zoom = zoom
         self.batch_size = batch_size
@@ -108,11 +114,13 @@ class Siamese(EncodingMethod):
         """Refuse settings out of range, before there are data; raises ValueError."""
         inf = np.inf
         self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
-        self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.9))
+        self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.45))
         self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
         self._require_one_of("comparison", *COMPARISONS)
-        if self.comparison != "dot" and self.regularisation != self.defaults()["regularisation"]:
-            raise ValueError(f"regularisation has no effect on comparison={self.comparison}: leave it out")
+        self._require_one_of("views", "plain", "strong")
+        for name, comparison in (("regularisation", "dot"), ("temperature", "contrastive")):
+            if self.comparison != comparison and getattr(self, name) != self.defaults()[name]:
+                raise ValueError(f"{name} has no effect on comparison={self.comparison}: leave it out")
         self._require_one_of("assign_by", "mixture", "kmeans")
 
     def check(self, images: np.ndarray) -> np.ndarray:
@@ -124,6 +132,8 @@ class Siamese(EncodingMethod):
         self.check_settings()
         images = self.checked_images(images)
         self._require(n_clusters=(2, len(images)))
+        if self.views == "strong" and images.shape[-1] != 3:
+            raise ValueError(f"strong views (VIEWS) need images of three colours; received {images.shape[-1]}")
         self.n_components = min(self.n_components, self.embedding_dim, len(images))
         return images
 
@@ -140,7 +150,8 @@ class Siamese(EncodingMethod):
 
     def view(self, number: int) -> keras.Sequential:
         """A random view of each image of a batch, in the graph; each number draws anew."""
-        return random_view(self.rotation, self.zoom, 2 * self.seed + number, name=f"view{number}")
+        strong = self.views == "strong"
+        return random_view(self.rotation, self.zoom, strong, 2 * self.seed + number, name=f"view{number}")
 
     def _model(self, steps_per_call) -> PairModel:
         images = self.encoder_.input
@@ -250,12 +261,12 @@ class Size(layers.Layer):
 
 
 class Matrix(layers.Layer):
-    """The cosines of all encodings with all others of the batch, divided by a temperature: float (n, n)."""
+    """The dot products of all encodings with all others of the batch, divided by a temperature: float (n, n)."""
 
     def __init__(self, temperature: float, **kwargs):
         super().__init__(**kwargs)
         self.temperature = temperature
 
     def call(self, pair):
-        z, other = (ops.normalize(each, axis=1) for each in pair)
+        z, other = pair
         return ops.matmul(z, ops.transpose(other)) / self.temperature

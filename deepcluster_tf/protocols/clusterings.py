@@ -14,6 +14,7 @@ from deepcluster_tf.layers import random_view
 from deepcluster_tf.networks import to_unit
 
 NEIGHBORS, SHOWN, THUMBNAILS = 10, 12, 150
+TRIVIAL = 0.95  # the share of the images above which one cluster is no clustering
 SUBSETS = {"agglomerative": 10_000, "affinity": 2_000}  # whose memory grows with the square of the images
 WAYS = ("random", "kmeans", "mixture", "power_iteration", *SUBSETS)
 HOW = {"acc": ", one to one", "purity": ", majority class"}
@@ -47,6 +48,11 @@ class Clusterings:
         if len(dataset.class_names) == 1:
             raise ValueError(f"{dataset.name} has one class: expected two sub-folders or more, or images without any")
         method.check(dataset.images)
+        most = min(len(dataset.images), self.sample or np.inf, SUBSETS["agglomerative"])
+        if method.n_clusters > most:
+            raise ValueError(
+                f"CLUSTERS must be at most the {most} images of a clustering; received {method.n_clusters}"
+            )
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         """Fit, cluster in every way, score and search.
@@ -93,7 +99,8 @@ class Clusterings:
             if clusters is None:
                 found["notices"].append(f"{by} did not converge")
                 continue
-            if by != "affinity":  # which finds its own number of clusters
+            found["notices"] += trivial(by, clusters)
+            if by not in ("affinity", "random"):  # affinity propagation finds its own number of clusters
                 clusters, empty = clustering.refill_empty(clusters, z[some], method.n_clusters)
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
@@ -135,6 +142,12 @@ def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> np.ndarray | N
         case "power_iteration":
             return clustering.power_iteration(z, k, seed=seed)
     return method.predict(images, by)
+
+
+def trivial(by: str, clusters: np.ndarray) -> list[str]:
+    """A notice where nearly all images are in one cluster: document 001 asks for this check too."""
+    share = np.bincount(clusters).max() / len(clusters)
+    return [f"{by}: one cluster holds {share:.0%} of the images"] if share > TRIVIAL else []
 
 
 def sparsity(z: np.ndarray) -> float:

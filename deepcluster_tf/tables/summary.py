@@ -35,6 +35,8 @@ def summary(result: dict, experiment: Experiment) -> str:
         spent["pretraining before"] = result["autoencoder"]["seconds"]
     seconds = ", ".join(f"{phase} {value:,.0f} s" for phase, value in spent.items())
     lines.append(f"{result['iterations']:,} iterations{end}; {seconds}")
+    if "sparsity" in result:
+        lines.append(f"encodings: sparsity {result['sparsity']:.4f}, invariance {result['invariance']:.4f}")
     if "annotations" in result:
         lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]

@@ -127,7 +127,18 @@ class EncodingMethod(Method):
 
     def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
         """Cluster ids, int64 (n,); arguments as `predict_proba`."""
-        return self.predict_proba(images, by).argmax(axis=1)
+        self._require_fitted()
+        images = self.checked_images(images, self.encoder_.input_shape[1:])
+        clusters = lambda images, training: self._cluster_of(self.encoder_(images, training=training), by)
+        return fitting.batched(clusters)(images)
+
+    def _cluster_of(self, z, by: str | None = None):
+        """The cluster of each embedding, int64 (n,), in the graph."""
+        layer = self.assigners_[by or self.assign_by]
+        if isinstance(layer, keras.Sequential):
+            components, layer = layer.layers
+            z = components(z)
+        return ops.cast(ops.argmax(layer.logits(z), axis=1), "int64")
 
     def _whole(self) -> keras.Model:
         z = self.encoder_.output
@@ -143,11 +154,10 @@ class EncodingMethod(Method):
         """
         self._require_fitted()
 
-        def assign(layer):
+        def assign(by):
             def function(images):
-                assignments = layer(self.encoder_(images, training=False))
-                cluster = ops.cast(ops.argmax(assignments, axis=1), "int64")
-                return {"cluster": cluster, "assignments": assignments}
+                z = self.encoder_(images, training=False)
+                return {"cluster": self._cluster_of(z, by), "assignments": self.assigners_[by](z)}
 
             return function
 
@@ -155,8 +165,8 @@ class EncodingMethod(Method):
             z, theirs = (self.encoder_(to_unit(x), training=False) for x in (images, others))
             return {"similarity": self.similarity(z, theirs)}
 
-        functions = {name: assign(layer) for name, layer in self.assigners_.items()}
-        functions |= {"serving_default": assign(self.assigners_[self.assign_by]), **self._encoder_functions()}
+        functions = {by: assign(by) for by in self.assigners_}
+        functions |= {"serving_default": assign(self.assign_by), **self._encoder_functions()}
         parts = [self._whole()]
         shape = self.encoder_.input_shape[1:]
         of_pairs = {
