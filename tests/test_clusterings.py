@@ -204,3 +204,5 @@ def test_table_by_hand(tmp_path):
         "`make cifar-control` |" in page
     )
     assert "| images scaled to 8x8 (control) | 0.6000 | 0.3000 |" in page
+    written = tables.write_all(tmp_path)
+    assert tmp_path / "tables" / "cifar-encodings.csv" in written and all(path.exists() for path in written)

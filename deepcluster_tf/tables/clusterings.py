@@ -45,7 +45,7 @@ def table(experiment: Experiment, root: Path | None = None) -> pd.DataFrame:
             for name in SCORES:
                 scored = [run["metrics"].get(f"{name}_{by}") for run in found]  # affinity may not converge
                 values = [score["value"] for score in scored if score]
-                row |= results.mean_and_std(values, name) | {"scored": len(values)}
+                row |= results.mean_and_std(values, name) | {"averaged": len(values)}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -66,7 +66,7 @@ def _grid(found: pd.DataFrame, reference: dict, name: str) -> str:
 
 def _scored(row: pd.Series, name: str) -> str:
     """A cell, which says so where it is the mean of fewer runs than its row."""
-    some = f" ({row['scored']} of {row['seeds']})" if 0 < row["scored"] < row["seeds"] else ""
+    some = f" ({row['averaged']} of {row['seeds']})" if 0 < row["averaged"] < row["seeds"] else ""
     return cell(row[name], row[f"{name}_std"]) + some
 
 
