@@ -165,6 +165,7 @@ class Naming(keras.callbacks.Callback):
         """
         super().__init__()
         self.method, self.images, self.ledger, self.steps = method, images, ledger, steps
+        self.directory = directory
         self.path = directory and directory / "centers.npz"
         self.score, self.progress = score, progress
         self.centers = {}
@@ -179,12 +180,29 @@ class Naming(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         start = time.perf_counter()
+        if self.directory and self._asks(epoch + 1):
+            self._keep_what_draws(epoch + 1)
         logs.update(self._name(epoch + 1))
         logs["naming_seconds"] = round(time.perf_counter() - start, 3)
         logs.update(self.score() if self.score else {})
         if self.progress:
             said = "  ".join(f"{name} {value:.4g}" for name, value in logs.items() if "seconds" not in name)
             tqdm.write(f"epoch {epoch + 1}  {said}")
+
+    def _keep_what_draws(self, epoch: int) -> None:
+        """Keep the weights that draw the pictures, or take those that drew them when the last process died.
+
+        Answers take a person's time, and the epoch before them is not in a checkpoint yet. Trained again elsewhere it
+        would differ in its last digits, and so would the pictures.
+        """
+        path = self.directory / f"asked-{epoch}.weights.h5"
+        for old in set(self.directory.glob("asked-*.weights.h5")) - {path}:
+            old.unlink()
+        if not checkpoints.restore(self.model, path):
+            checkpoints.save_weights(self.model, path)
+
+    def _asks(self, epoch: int) -> bool:
+        return self.ledger is not None and self.method.unsupervised_epochs <= epoch < self.method.epochs
 
     def _name(self, epoch: int) -> dict[str, float]:
         """Cluster, ask, and set the model's labels and weights; returns what a row of the history says of it."""
@@ -194,7 +212,7 @@ class Naming(keras.callbacks.Callback):
             np.random.default_rng(method.seed).permutation(len(z))[:10_000]
         )  # the files may be in class order
         k = method.n_clusters or clustering.elbow(z[some], ELBOW, method.seed)
-        asks = self.ledger is not None and method.unsupervised_epochs <= epoch < method.epochs
+        asks = self._asks(epoch)
         if method.query == "centers":
             how = {name: getattr(method, name) for name in ("distance", "decay", "a", "seed")}
             how |= {

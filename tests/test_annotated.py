@@ -1,7 +1,9 @@
 """Document 000's runs on the digits: what is scored and recorded, answers repeated from a file, what is refused."""
 
 import json
+import pathlib
 import re
+import shutil
 import threading
 import time
 
@@ -16,6 +18,7 @@ from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.protocols import annotated
 from deepcluster_tf.protocols.annotated import Annotated
 
+SOME = pathlib.Path(__file__).parent / "data" / "answers-of-one-epoch.csv"
 SETTINGS = {"beta": 0.4, "n_clusters": 8, "clustering": "mixture", "epochs": 6, "unsupervised_epochs": 4, "depth": 1}
 TINY = Experiment("digits-x", "digits", "vae:VAE", "000", settings=SETTINGS)
 
@@ -136,6 +139,10 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
     again = training.run(experiment, protocol, **how, force=True)  # asks anew, and keeps what was said before
     assert len(pages) == 2 and again["directory"] == result["directory"]
     assert (result["directory"] / "annotations-before-1.csv").read_text() == before
+    shutil.rmtree(result["directory"] / "work")
+    (result["directory"] / "model.weights.h5").unlink()
+    training.run(experiment, protocol, **how)  # as in a clone: a finished record, whose answers someone else gave
+    assert len(pages) == 3 and len(list(result["directory"].glob("annotations-before-*.csv"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -145,6 +152,7 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
         ({"annotator": "file"}, "the annotator file reads ANSWERS=path"),
         ({"answers": "x.csv"}, "the annotator file reads ANSWERS=path"),
         ({"annotator": "file", "answers": "missing.csv"}, "missing.csv is no file of answers"),
+        ({"annotator": "file", "answers": str(SOME)}, "answers-of-one-epoch.csv has no answer after epoch 5"),
         ({"threshold": 1.5}, "threshold must be in 0..1; received 1.5"),
         ({"annotator": "browser", "port": 80}, "the port .PORT. must be in 1024..65535; received 80"),
         ({"class_names": ("a", "a")}, "class names must be different words; received 'a', 'a'"),
@@ -156,6 +164,39 @@ def test_what_does_not_fit_is_refused_before_training(tmp_path, monkeypatch, how
     with pytest.raises(ValueError, match=message):
         training.run(TINY, Annotated(**how), progress=False)
     assert not (tmp_path / "results").exists()
+
+
+def test_epochs_without_names_are_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    with pytest.raises(ValueError, match="nobody would be asked: expected more epochs than the 4"):
+        training.run(TINY, Annotated(), settings={"epochs": 4}, progress=False)
+    assert not (tmp_path / "results").exists()
+
+
+def test_means_over_the_epochs_after_which_somebody_was_asked():
+    history = [
+        {"annotations": shown, "clusters": k, "named": named, "weight": w}
+        for shown, k, named, w in ((0, 9, 0.0, 0.0), (4, 4, 0.0, 0.0), (8, 6, 0.5, 0.1), (8, 9, 0.5, 0.1))
+    ]
+    assert annotated._naming(history) == pytest.approx({"clusters": 5, "named": 0.25, "weight": 0.05})
+    assert annotated._naming(history[:1]) == {}
+
+
+def test_reconstructions_are_read_alike_by_any_reader(finished, digits, monkeypatch):
+    """A bolder annotator does not make reconstructions better."""
+    method = TINY.method_class()(
+        **{k: v for k, v in finished["settings"].items() if k in TINY.method_class().defaults()}
+    )
+    method.load(finished["directory"] / "model.weights.h5", (8, 8, 1))
+    rows = annotated.split(digits)[1]
+
+    class Sure:
+        threshold = 0.1
+
+        def read(self, images):
+            return digits.labels[rows], np.where(np.arange(len(rows)) % 4 == 0, 0.6, 0.8)
+
+    assert annotated.reconstruction_accuracy(method, Sure(), digits, rows) == 0.75
 
 
 def test_who_is_not_asked_is_not_opened(tmp_path, monkeypatch):

@@ -68,12 +68,28 @@ def test_answers_to_other_pictures_are_kept_apart_and_asked_again(tmp_path):
     ledger.ask(first[:2])
     Ledger(Script(("0", Answer(2))), NAMES, path).ask(first[2:])
     other = [question("0", picture=np.zeros((4, 4, 1), np.float32)), question("1")]
-    again = Script(("0", Answer(1)), ("1", Answer(1)))
-    with pytest.warns(UserWarning, match="not those that were named before .* 3 answers are kept in .*-before-1.csv"):
+    again = Script(("0", Answer(1)))
+    with pytest.warns(UserWarning, match="not those that were named before .* 2 answers are kept in .*-before-1.csv"):
         assert Ledger(again, NAMES, path).ask(other) == [Answer(1), Answer(1)]
-    assert again.given == {}
-    assert len(read_answers(tmp_path / "annotations-before-1.csv")) == 3 and len(read_answers(path)) == 2
+    assert again.given == {(1, "1"): Answer(1)}  # whose picture is the same
+    assert len(read_answers(tmp_path / "annotations-before-1.csv")) == 2 and len(read_answers(path)) == 2
     assert Ledger(None, NAMES, path).ask(other) == [Answer(1), Answer(1)]
+
+
+def test_other_parts_of_a_cluster_leave_the_cluster_its_answer(tmp_path):
+    """Only what was shown otherwise is asked again, with its own parts and what came after."""
+    path = tmp_path / "annotations.csv"
+    ledger = Ledger(Script(("0", Answer(-1)), ("1", Answer(1))), NAMES, path)
+    ledger.ask([question("0"), question("1")])
+    ledger.annotator = Script(("0_0", Answer(-1)), ("0_1", Answer(2)))
+    ledger.ask([question("0_0"), question("0_1")])
+    ledger.annotator = Script(("0_0_0", Answer(0)))
+    ledger.ask([question("0_0_0")])
+    resumed = Ledger(Script(("0_0", Answer(1))), NAMES, path)
+    with pytest.warns(UserWarning, match="2 answers are kept"):
+        resumed.ask([question("0_0", picture=np.zeros((4, 4, 1), np.float32)), question("0_1")])
+    assert [cluster for _, cluster in read_answers(path)] == ["0", "1", "0_1", "0_0"]
+    assert resumed.shown(1) == 4
 
 
 def test_labels_that_are_numbers_and_files_of_spreadsheets(tmp_path):
@@ -214,7 +230,10 @@ def test_an_answer_to_a_round_that_is_over_reaches_nothing(browser, client):
     assert [(q.key, answer) for q, answer in came] == [((2, "0"), Answer(2, 1.0))]
 
 
-@pytest.mark.parametrize("said", [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"i": 0}])
+@pytest.mark.parametrize(
+    "said",
+    [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"i": 0}, {"i": 1e400, "label": 0}, {"label": 1.5}],
+)
 def test_the_page_refuses_what_is_no_answer(browser, client, said):
     start(browser, [question("0")])
     response = post(client, "/answer", **{"round": browser.round, "i": 0, "confidence": 1, **said})
@@ -227,6 +246,10 @@ def test_the_page_is_for_this_machine_alone(browser, client):
     assert client.get("/state", headers={"Host": "evil.example:80"}).status_code == 403
     assert client.get("/state", headers={"Host": "127.0.0.1"}).status_code == 200
     assert client.post("/finish", data={"a": 1}, headers=HERE).status_code == 415
+    mine, foreign = ({**HERE, "Origin": origin} for origin in ("http://127.0.0.1:1", "http://evil.example"))
+    assert client.post("/finish", json={"round": ""}, headers=foreign).status_code == 403
+    assert client.post("/finish", json={"round": ""}, headers=mine).status_code == 409
+    assert client.post("/finish", json=[1], headers=HERE).status_code == 409
     assert client.get("/", headers=HERE).headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert client.get("/page/page.js", headers=HERE).status_code == 200
     with pytest.raises(OSError, match="cannot be had: stop what uses it, or give PORT=another"):

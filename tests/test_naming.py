@@ -98,7 +98,8 @@ def test_fewer_different_points_than_clusters(how):
     person = Person()
     labels, weights = naming.top_down(z, images, 4, epoch=1, depth=1, decode=decode, ask=person, **{**HOW, **how})
     np.testing.assert_array_equal(labels, np.repeat([0, 3], 5))
-    np.testing.assert_allclose(weights, 0.5) and len(person.rounds[0]) == 2
+    np.testing.assert_allclose(weights, 0.5)
+    assert len(person.rounds[0]) == 2
 
 
 def test_elbow_of_a_curve_by_hand():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, layers, losses, networks
+from deepcluster_tf import checkpoints, fitting, layers, losses, networks
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.methods.vae import VAE
@@ -145,6 +145,35 @@ def test_k_by_the_elbow_and_parts_of_clusters(digits):
     k = [row["clusters"] for row in method.history_]
     assert all(4 <= each <= 28 for each in k)
     assert [row["annotations"] for row in method.history_] == [0, 2 * k[1], 2 * (k[1] + k[2]), 2 * (k[1] + k[2])]
+
+
+def test_pictures_that_were_being_named_are_those_of_the_first_time(digits, tmp_path, monkeypatch):
+    """A process dies while a person answers; the epoch, trained again, comes out otherwise, as on another machine."""
+    answers = tmp_path / "annotations.csv"
+
+    class Dies(Fixed):
+        def annotate(self, questions, given):
+            for i, pair in enumerate(super().annotate(questions, given)):
+                if i == 2:
+                    raise KeyboardInterrupt
+                yield pair
+
+    class Goes(Fixed):
+        def annotate(self, questions, given):
+            before.append(dict(given))
+            yield from ((q, a) for q, a in super().annotate(questions, given) if q.key not in given)
+
+    before, how = [], {"path": answers, "directory": tmp_path / "work"}
+    with pytest.raises(KeyboardInterrupt):
+        fit(digits, Dies(), **how)
+    assert not (tmp_path / "work" / "checkpoint.weights.h5").exists()  # which waits for its seconds
+    original = fitting.shuffled_rows
+    other = lambda n, size, seed, *rest: original(n, size, seed + 1, *rest)
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "shuffled_rows", other)
+        fit(digits, Goes(), **{**how, "path": answers})
+    assert sorted(before[0]) == [(2, "0"), (2, "1")]
+    assert not list(tmp_path.glob("annotations-before-*"))
 
 
 def test_nobody_to_ask_is_refused(digits):

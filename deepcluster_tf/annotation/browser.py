@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 import queue
 import secrets
 import socket
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import flask
 import numpy as np
@@ -136,12 +138,17 @@ class Browser:
             host = flask.request.host.partition(":")[0]
             if host not in (HOST, "localhost"):  # another name that leads here would let a foreign page in
                 flask.abort(403)
+            origin = flask.request.headers.get("Origin")
+            if origin and urlsplit(origin).netloc != flask.request.host:  # a page of another site
+                flask.abort(403)
             if flask.request.method == "POST" and not flask.request.is_json:  # a foreign page can send forms only
                 flask.abort(415)
 
         @app.after_request
         def headers(response):
-            response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
+            response.headers["Content-Security-Policy"] = (
+                "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+            )
             response.headers["Cache-Control"] = "no-store"
             return response
 
@@ -166,11 +173,13 @@ class Browser:
         def answer():
             said = flask.request.get_json()
             try:
-                round_, i = str(said["round"]), int(said["i"])
-                answer = None if said["label"] is None else Answer(int(said["label"]), float(said["confidence"]))
+                round_, i = str(said["round"]), operator.index(said["i"])
+                answer = (
+                    None if said["label"] is None else Answer(operator.index(said["label"]), float(said["confidence"]))
+                )
                 if answer and answer.label >= len(self.class_names):
                     raise ValueError(f"expected a class below {len(self.class_names)}; received {answer.label}")
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 return {"error": str(error)}, 400
             if round_ != self.round:
                 return {"error": "this round is over"}, 409
@@ -179,7 +188,8 @@ class Browser:
 
         @app.post("/finish")
         def finish():
-            round_ = str(flask.request.get_json().get("round"))
+            said = flask.request.get_json()
+            round_ = str(said.get("round")) if isinstance(said, dict) else ""
             if round_ != self.round or not round_:
                 return {"error": "this round is over"}, 409
             with self.lock:
@@ -192,7 +202,7 @@ class Browser:
 
     def _question(self, round_: str, i: int) -> Question:
         with self.lock:
-            found = self.questions[i : i + 1] if round_ == self.round else []
+            found = self.questions[i : i + 1] if round_ == self.round and i >= 0 else []
         return found[0] if found else flask.abort(404)
 
 

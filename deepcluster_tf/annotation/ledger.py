@@ -41,8 +41,13 @@ class Ledger:
             OSError: an answer could not be written.
         """
         mine = {question.key: question for question in questions}
-        if any(row["picture"] not in ("", picture_digest(mine[key])) for key, row in self.rows.items() if key in mine):
-            self._set_aside(questions[0].epoch)
+        other = [
+            key
+            for key, row in self.rows.items()
+            if key in mine and row["picture"] not in ("", picture_digest(mine[key]))
+        ]
+        if other:
+            self._set_aside(other)
         given = {key: self._answer(row) for key, row in self.rows.items() if key in mine}  # in the order of the answers
         if len(given) < len(questions):
             for question, answer in self.annotator.annotate(questions, dict(given)):
@@ -52,9 +57,18 @@ class Ledger:
             raise ValueError(f"cluster {', '.join(missing)} of epoch {questions[0].epoch} was not answered")
         return [self._answer(self.rows[question.key]) for question in questions]
 
-    def _set_aside(self, epoch: int) -> None:
-        """Keep the answers from an epoch on under another name: they were given to other pictures than these."""
-        aside = {key: row for key, row in self.rows.items() if row["epoch"] >= epoch}
+    def _set_aside(self, keys: list[tuple[int, str]]) -> None:
+        """Keep answers under another name that were given to other pictures than these.
+
+        With them go the answers to the parts of their clusters, and to all later epochs, which follow from them.
+        """
+        epoch, names = keys[0][0], [name for _, name in keys]
+        is_part = lambda cluster: any(cluster == name or cluster.startswith(f"{name}_") for name in names)
+        aside = {
+            key: row
+            for key, row in self.rows.items()
+            if row["epoch"] > epoch or row["epoch"] == epoch and is_part(row["cluster"])
+        }
         self.rows = {key: row for key, row in self.rows.items() if key not in aside}
         if self.path:
             kept = free_name(self.path)
@@ -88,7 +102,7 @@ class Ledger:
 
 
 def picture_digest(question: Question) -> str:
-    """Of the picture as it is seen, in 256 shades: rounding of the network's last digits does not matter."""
+    """Of the picture as it is seen, in 256 shades, so that the network's last digits seldom matter."""
     return hashlib.sha256(np.uint8(np.round(255 * question.picture)).tobytes()).hexdigest()[:8]
 
 

@@ -140,11 +140,23 @@ class VAE(Method):
         """Refuse a setting without effect: its run would repeat another under another name."""
         for idle, why, names in (
             (self.clustering == "mixture", "clustering=mixture has its posterior", ("distance", "decay", "a")),
-            (self.query != "centers", f"query={self.query} shows images", ("clustering", "distance", "decay", "depth")),
+            (
+                self.query != "centers",
+                f"query={self.query} shows images",
+                ("clustering", "distance", "decay", "depth", "a"),
+            ),
         ):
             for name in names:
                 if idle and getattr(self, name) != self.defaults()[name]:
                     raise ValueError(f"{why}, where {name}={getattr(self, name)} has no effect: leave it out")
+
+    def require_epochs_with_names(self) -> None:
+        """Refuse settings by which nobody would be asked; raises ValueError."""
+        if self.epochs <= self.unsupervised_epochs:
+            raise ValueError(
+                f"nobody would be asked: expected more epochs than the {self.unsupervised_epochs} without names; "
+                f"received {self.epochs}"
+            )
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -227,11 +239,8 @@ class VAE(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images = self.check(images)
-        if annotator is not None and self.gamma and self.epochs <= self.unsupervised_epochs:
-            raise ValueError(
-                f"nobody would be asked: expected more epochs than the {self.unsupervised_epochs} without names; "
-                f"received {self.epochs}"
-            )
+        if annotator is not None and self.gamma:
+            self.require_epochs_with_names()
         directory = directory and Path(directory)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:

@@ -17,6 +17,7 @@ from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.files import read_json, write_json
 
 VALIDATION = 128  # images on which reconstructions are read (document 000, 3.2)
+SURE = 0.7  # confidence from which a reader is taken to see a class; of the scores, always
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Annotated:
     """
 
     annotator: str = "reader"
-    threshold: float = 0.7
+    threshold: float = SURE
     answers: str | None = None
     class_names: tuple[str, ...] = ()
     port: int = 8765
@@ -43,7 +44,7 @@ class Annotated:
     def settings(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
         settings = {"annotator": self.annotator}
-        if self.threshold != 0.7:
+        if self.threshold != SURE:
             settings["threshold"] = self.threshold
         if self.class_names:
             settings["classes"] = _short("\n".join(self.class_names).encode())  # of any length, and with any sign
@@ -82,8 +83,15 @@ class Annotated:
             )
         if self.annotator != "reader" and not method.gamma:
             raise ValueError(f"gamma = 0 asks nobody: expected no ANNOTATOR={self.annotator}, or another GAMMA")
+        if method.gamma:
+            method.require_epochs_with_names()
         if self.annotator == "file":
-            File(self.answers, self._names)
+            answered = {epoch for epoch, _ in File(self.answers, self._names).rows}
+            for epoch in range(method.unsupervised_epochs, method.epochs):
+                if epoch not in answered:
+                    raise ValueError(
+                        f"{self.answers} has no answer after epoch {epoch}: expected the file of such a run"
+                    )
         if self.annotator == "browser":
             require_port(self.port)
         method.n_classes = len(self._names)
@@ -98,7 +106,8 @@ class Annotated:
             dataset: checked.
             data: the data set's name in file names.
             work: the folder of checkpoints.
-            again: whether a finished run is run again; a person's answers are then kept under another name.
+            again: whether a finished run is run again; a person's answers are then kept under another name, as are
+                those of a run that was finished elsewhere.
             how: progress and strategy, as `fit` takes them.
 
         Returns:
@@ -113,7 +122,8 @@ class Annotated:
             "browser": lambda: Browser(self._names, self.port),
         }[self.annotator]()
         answers = work.parent / "annotations.csv"  # not in work, which may be removed
-        if answers.exists() and self.annotator == "browser" and again:
+        elsewhere = (work.parent / "result.json").exists() and not (work / "fit.json").exists()  # as in a fresh clone
+        if answers.exists() and self.annotator == "browser" and (again or elsewhere):
             answers.rename(free_name(answers))
         elif self.annotator != "browser" and not (work / "history.csv").exists():
             answers.unlink(missing_ok=True)  # who can be asked again gives the same answers
@@ -163,7 +173,8 @@ class Annotated:
             ),
             "reconstruction_acc": (
                 reconstruction_accuracy(method, reader, dataset, rows),
-                f"{len(rows)} validation images whose reconstruction a reader, not a person, names rightly",
+                f"{len(rows)} validation images whose reconstruction a reader, not a person, names rightly, with a "
+                f"confidence of {SURE} or more",
                 len(rows),
             ),
             "reader_acc": (
@@ -177,7 +188,8 @@ class Annotated:
 
 def _naming(history: list[dict]) -> dict[str, float]:
     """Means over the epochs after which somebody was asked: clusters, share of images named, weight w of these."""
-    asked = [row for row in history if row["named"]]
+    before = [0, *(row["annotations"] for row in history)]
+    asked = [row for row, shown in zip(history, before) if row["annotations"] > shown]
     return {name: float(np.mean([row[name] for row in asked])) for name in ("clusters", "named", "weight") if asked}
 
 
@@ -199,7 +211,7 @@ def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
 def reconstruction_accuracy(method, reader: Reader, dataset: datasets.Dataset, rows: np.ndarray) -> float:
     """The share of images whose reconstruction the reader names with the right class, and is sure enough of."""
     classes, confidences = reader.read(method.reconstruct(dataset.images[rows]))
-    return float(np.mean((classes == dataset.labels[rows]) & (confidences >= reader.threshold)))
+    return float(np.mean((classes == dataset.labels[rows]) & (confidences >= SURE)))
 
 
 def kept_reader(

@@ -12,6 +12,11 @@ from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.tables import markdown
 from deepcluster_tf.tables.markdown import DASH, cell
 
+OPTIONS = {"n_clusters": "K", "z_dim": "Z", "learning_rate": "RATE"}  # setting -> the variable of `make`
+OPTIONS |= {
+    name: name.upper() for name in ("epochs", "beta", "gamma", "a", "clustering", "distance", "decay", "depth", "query")
+}
+
 WEIGHTS = (
     "The weight w = p_c exp(-a d) of eq. 2 is the mean over the images that have a name. It falls fast: with "
     "a = 5, at a distance of 1, it is 0.0067, and gamma w is 1 beside a reconstruction loss that is summed over all "
@@ -55,9 +60,20 @@ def _by_people(experiment: Experiment, root: Path | None) -> list[dict]:
             variant = run["directory"].parent.name
             who = {"browser": "a person, in the browser", "file": "a file of answers"}[annotator]
             what = f"{who} ({variant.removeprefix('annotator-')})"
-            command = f"make {experiment.name} ANNOTATOR={annotator}"
+            command = _command(experiment, run, annotator)
             rows[variant] = {"experiment": experiment.name, "variant": variant, "what": what, "command": command}
     return list(rows.values())
+
+
+def _command(experiment: Experiment, run: dict, annotator: str) -> str:
+    """What repeats a person's run: the same settings, and the answers out of the file where it kept them."""
+    usual = {**experiment.method_class().defaults(), **experiment.settings}
+    given = {name: value for name, value in run["settings"].items() if name in OPTIONS and value != usual[name]}
+    plain = lambda value: f"{value:g}" if isinstance(value, float) else value
+    options = [f"{OPTIONS[name]}={plain(value)}" for name, value in given.items()]
+    where = Path("results", "runs", *run["directory"].parts[-3:])
+    who = [f"ANNOTATOR={annotator}", *([f"ANSWERS={where / 'annotations.csv'}"] if annotator == "file" else [])]
+    return " ".join(["make", experiment.name, *options, *who])
 
 
 def page(experiment: Experiment, root: Path | None = None) -> str:

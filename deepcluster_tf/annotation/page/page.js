@@ -152,6 +152,7 @@ async function finish() {
 }
 
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.closest("button")) return; // which it presses
   if ($("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const label = round.classes.findIndex((_, i) => keyOf(i) === event.key.toLowerCase());
   if (label >= 0) answer(label);
@@ -171,13 +172,17 @@ $("none").onclick = () => answer(-1);
 $("undo").onclick = undo;
 $("finish").onclick = finish;
 
+let lost = false; // the server did not answer the last time
 async function poll() {
   try {
     const before = posts;
     const state = await (await fetch("/state")).json();
     const news = shown === undefined || JSON.stringify(state) !== JSON.stringify(round);
-    if (before === posts && !busy && news) show(state);
+    if (before === posts && !busy && (news || lost)) show(state);
+    if (lost) $("error").textContent = "";
+    lost = false;
   } catch {
+    lost = true;
     if ($("round").hidden) $("message").textContent =
       "The training has ended or stopped. Your answers are saved; if it stopped, the same command goes on from here.";
     else $("error").textContent = "The training has stopped. Your answers are saved; the same command goes on from here.";
