@@ -3,7 +3,9 @@
 Deviations from the document:
 1. Its section 3.7 says that a mixture over 784 dimensions "would require heavy computation": here the mixture is fitted
    to the first 50 principal components, which makes its cost bearable. k-means sees every pixel.
-2. k-means and the mixture are the best of several starts; the document does not say how many it used.
+2. The document does not say of how many starts its k-means is the best. Here of 50: within a hundred thousandth of the
+   least inertia lie clusterings with purities from 55.28 % to 55.37 %, and one start in twenty finds the lowest. The
+   mixture is the best of 10.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class Raw(EncodingMethod):
         n_clusters: number of clusters.
         n_components: principal components that the mixture sees.
         assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
-        n_init: starts of k-means and of the mixture.
+        n_init: starts of k-means; the mixture, whose starts take longer, has a fifth of them.
         seed: of the starts.
 
     Attributes after `fit`:
@@ -31,6 +33,7 @@ class Raw(EncodingMethod):
     """
 
     keeps_embeddings = False  # they are the pixels
+    starts_a_mixture = 5
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Raw(EncodingMethod):
         n_clusters: int = 10,
         n_components: int = 50,
         assign_by: str = "kmeans",
-        n_init: int = 10,
+        n_init: int = 50,
         seed: int = 0,
     ):
         self.n_clusters = n_clusters

@@ -27,6 +27,7 @@ class EncodingMethod(Method):
     """
 
     by_dot_product = False  # whether encodings are compared by their dot product, rather than by their cosine
+    starts_a_mixture = 1  # starts of k-means for each start of the mixture
     n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
 
     def fit(
@@ -74,8 +75,9 @@ class EncodingMethod(Method):
             embeddings = self.pca_.transform(embeddings)
             project, mixture = mixture.layers
             project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
+        starts = max(self.n_init // self.starts_a_mixture, 1)
         self.mixture_ = clustering.gaussian_mixture(
-            embeddings, self.n_clusters, self.n_init, self.seed, bar("Gaussian mixture")
+            embeddings, self.n_clusters, starts, self.seed, bar("Gaussian mixture")
         )
         mixture.take(self.mixture_)
         times.append(time.perf_counter())
