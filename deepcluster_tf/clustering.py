@@ -41,7 +41,7 @@ def _best(start: Callable, score: Callable, n_init: int, seed: int, progress: st
     """The fit of the highest score, the first of equals: what scikit-learn's `n_init` does, with a bar."""
     random, best = np.random.RandomState(seed), None
     # One thread: the partial sums of several are added in the order in which they end, which is not repeatable; and
-    # the mixture's many small matrix products take a tenth of the time without threads that wait for each other.
+    # the mixture's many small matrix products take a fraction of the time without threads that wait for each other.
     with threadpool_limits(1):
         for _ in tqdm(range(n_init), progress, disable=progress is None, leave=False, unit="start"):
             found = start(random)

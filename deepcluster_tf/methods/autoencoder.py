@@ -10,8 +10,8 @@ Deviations from the document:
 3. The document's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
    number of their own: `architecture="pooling"` is our reading of it.
 4. Documents 003 (a convolutional autoencoder of CIFAR-10 with a bottleneck of a tenth) and 001 (a residual one) print
-   no sizes at all: 307 values, and networks and epochs (60 and 20 at most, about 25 minutes on two cores) of our
-   choice.
+   no sizes at all: 307 values, and networks and epochs (60 and 20 at most, meant for twenty to thirty minutes on two
+   cores) of our choice.
 """
 
 from __future__ import annotations
