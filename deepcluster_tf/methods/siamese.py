@@ -16,8 +16,8 @@ Deviations from the document:
 4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are searched by
    their cosine, because its comparison layers are too slow over all pairs of 60,000. The SavedModel's `similarity` is
    what the comparison layers say.
-5. Strong views, which are cut out of the image and of other colours, are ours: views that are rotated, flipped and
-   scaled keep their colours, and by these alone they are told apart.
+5. Strong views, which are cut out of the image and of other colours, are ours: views that are only rotated, flipped
+   and scaled keep their colours, by which they can be told apart.
 """
 
 from __future__ import annotations
