@@ -68,16 +68,21 @@ def restore(model: keras.Model, path: Path | None) -> int:
     """
     if path is None or not Path(path).exists():
         return 0
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
+        load_weights(model, path)
+    return iterations_done(model)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load what `save_weights` wrote; a ValueError if it is missing, damaged or of another model."""
     try:
-        with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables)
-            model.load_weights(path)
+        model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path} is damaged, or of another model ({reason}): remove its folder to begin anew"
+            f"{path} is missing, damaged, or of another model ({reason}): remove its folder to begin anew"
         ) from error
-    return iterations_done(model)
 
 
 def iterations_done(model: keras.Model) -> int:
@@ -238,7 +243,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def keep_best(self) -> None:
         """Take the best weights, also where the last process died between the last epoch and Keras's own restoring."""
         if self._rows and self.path:
-            self._plain().load_weights(self.path)
+            load_weights(self._plain(), self.path)
 
     @property
     def last_epoch(self) -> int:
@@ -255,7 +260,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
             self.best = self._rows[self.best_epoch]["val_loss"]
             self.wait = len(self._rows) - self._best_row()
             current = self.model.get_weights()
-            self._plain().load_weights(self.path)
+            load_weights(self._plain(), self.path)
             self.best_weights = self.model.get_weights()
             self.model.set_weights(current)
 

@@ -125,9 +125,10 @@ def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray
         f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> the model's (n, ...) in the same order;
         `progress` names the bar to show.
     """
-    run = tf.function(lambda inputs: model(to_unit(inputs), training=False), reduce_retracing=True)
+    graph = tf.function(lambda inputs: model(to_unit(inputs), training=False))
 
     def over_all(inputs: np.ndarray, progress: str | None = None) -> np.ndarray:
+        run = graph.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype))
         starts = tqdm(
             range(0, len(inputs), batch_size), desc=progress, unit="batch", disable=progress is None, leave=False
         )
@@ -262,9 +263,16 @@ def replicas(strategy: tf.distribute.Strategy | None, n: int, batch_size: int) -
         batch_size: images a step.
 
     Raises:
-        ValueError: the last batch of a round is too small to give every device an image.
+        ValueError: the first batch cannot be shared evenly, as Keras needs it, or the last one is too small to give
+            every device an image.
     """
     count = strategy.num_replicas_in_sync if strategy else 1
+    first = min(n, batch_size)
+    if first % count:
+        raise ValueError(
+            f"batches of {first} images cannot be shared evenly by {count} devices: expected fewer devices "
+            "(CUDA_VISIBLE_DEVICES names them), or another batch_size"
+        )
     smallest = n % batch_size or min(n, batch_size)
     if smallest < count:
         raise ValueError(

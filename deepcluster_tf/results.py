@@ -107,7 +107,8 @@ def read_result(directory: Path) -> dict | None:
 def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
     """Every recorded result of a budget, in the order of their paths, each with its folder under "directory"."""
     found = []
-    for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json")):
+    by_seed = lambda path: (path.parts[:-2], int(path.parent.name.removeprefix("seed-")))
+    for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json"), key=by_seed):
         result = read_result(path.parent)
         if result.get("budget") == budget:
             found.append({**result, "directory": path.parent})

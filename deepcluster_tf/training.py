@@ -183,7 +183,7 @@ def export(directory: Path, to: Path | None = None) -> Path:
     if not is_finished(directory):
         raise ValueError(
             f"{directory} holds no run that was completed on this machine: expected result.json and the "
-            "model.weights.h5 that it tells of; run its experiment first (make fashion-dcec SUP=0.01)"
+            "model.weights.h5 that it tells of; run its experiment first, as make fashion-dcec SUP=0.01 does"
         )
     result = results.read_result(directory)
     experiment = experiments.get(result["experiment"])

@@ -57,4 +57,4 @@ def main(run: Callable[[], None]) -> None:
             raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted: the same command goes on from the last checkpoint")
+        sys.exit("\ninterrupted: the same command goes on from the last checkpoint, if there is one")

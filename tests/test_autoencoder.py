@@ -61,6 +61,8 @@ def test_mixture_layer_by_hand_and_far_away():
     np.testing.assert_allclose(layer(np.array([[1.0]], "float32")), [[0.554665, 0.445335]], rtol=1e-4)
     far = np.array(layer(np.array([[1e4]], "float32")))  # both densities underflow; the wider one is the larger
     np.testing.assert_allclose(far, [[0, 1]], atol=1e-6)
+    again = MixtureLayer.from_config(layer.get_config())
+    assert (again.n_clusters, again.trainable, again.name) == (2, False, layer.name)
     with pytest.raises(ValueError, match="must be full; received 'diag'"):
         layer.take(clustering.GaussianMixture(2, covariance_type="diag"))
 
@@ -107,6 +109,53 @@ def test_a_fit_that_stopped_early_is_not_trained_on(digits, tmp_path, monkeypatc
     again = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
     assert again.history_ == whole.history_ and again.converged_
     np.testing.assert_array_equal(again.transform(images), whole.transform(images))
+
+
+def test_a_killed_fit_keeps_its_patience_and_says_when_its_best_weights_are_damaged(digits, tmp_path, monkeypatch):
+    """Three epochs without a lower loss than the second's: two before it is killed, one after."""
+    images, losses = digits.images[:200], [0.5, 0.4, 0.45, 0.41, 0.42, 0.43, 0.44]
+
+    class Scripted(checkpoints.EarlyStopping):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = losses[epoch]
+            super().on_epoch_end(epoch, logs)
+
+    original = checkpoints.History.on_epoch_end
+
+    def dies(self, epoch, logs=None):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        original(self, epoch, logs)
+
+    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
+    settings = {**SMALL, "max_epochs": 50, "patience": 3}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
+    resumed = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
+    assert [row["val_loss"] for row in resumed.history_] == losses[:5] and resumed.converged_
+    best = tmp_path / "best.weights.h5"
+    best.write_bytes(best.read_bytes()[:100])
+    with pytest.raises(ValueError, match="best.weights.h5 is missing, damaged, or of another model"):
+        Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
+
+
+def test_centres_are_decoded_and_a_mixture_that_ran_out_of_iterations_is_noticed(digits, monkeypatch):
+    original = clustering.gaussian_mixture
+
+    def ran_out(*args):
+        found = original(*args)
+        found.converged_ = False
+        return found
+
+    monkeypatch.setattr(clustering, "gaussian_mixture", ran_out)
+    method = Autoencoder(**{**SMALL, "max_epochs": 1}).fit(digits.images[:200], progress=False)
+    assert method.notices_ == ["the mixture's iterations ran out before it converged"]
+    centers = {"kmeans": method.kmeans_.cluster_centers_, "mixture": method.mixture_.means_}
+    for by, decoded in method.decoded_centers().items():
+        np.testing.assert_allclose(decoded, method.decoder_(np.float32(centers[by])), atol=1e-6)
+        assert decoded.shape == (10, 8, 8, 1) and decoded.std(axis=0).max() > 0
 
 
 @pytest.mark.parametrize("architecture", ["dense", "pooling", pytest.param("residual", marks=pytest.mark.slow)])

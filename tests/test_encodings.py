@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import metrics, results, tables, training
+from deepcluster_tf import clustering, experiments, metrics, results, tables, training
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.figures import encodings
 from deepcluster_tf.methods.raw import Raw
@@ -61,6 +61,22 @@ def test_pictures_are_kept_and_drawn(result, digits, tmp_path):
     if (result["directory"] / "history.csv").exists():
         drawn.append(encodings.losses([result, result], tmp_path / "losses.png"))
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    kinds = {"confusion", "centers"} | ({"losses", "reconstructions"} if len(drawn) > 3 else set())
+    written = encodings.write(tmp_path / "figures", results.ROOT)
+    assert {path.name for path in written} == {f"digits-x-{kind}.png" for kind in kinds}
+
+
+def test_majority_of_a_cluster_by_hand():
+    """Of cluster 0's ten images five are of class a, the first of the largest; cluster 2 is empty."""
+    run = {"class_names": ["a", "b", "c"], "confusion": {"kmeans_training": [[5, 0, 0], [3, 4, 0], [2, 6, 0]]}}
+    assert encodings._majorities(run, "kmeans") == ["0: a\n50 %", "1: c\n60 %", "2: a\n0 %"]
+
+
+def test_clusters_that_are_empty_are_noticed(digits, monkeypatch):
+    monkeypatch.setattr(Raw, "predict", lambda self, images, by=None: np.zeros(len(images), int))
+    notices = Encodings().carry_out(Raw(n_init=1), digits, "digits", None, False, progress=False)["notices"]
+    assert "kmeans leaves 9 clusters without training images" in notices
+    assert "mixture leaves 9 clusters without test images" in notices
 
 
 def _loaded(result):
@@ -68,11 +84,23 @@ def _loaded(result):
     return method.load(result["directory"] / "model.weights.h5", (8, 8, 1))
 
 
-def test_finished_run_is_shown_and_exported(result, tmp_path, digits):
+def test_finished_run_is_shown_and_exported(result, tmp_path, digits, monkeypatch):
     again = training.run(result["of"], Encodings(), progress=False)
     assert not again["fresh"] and again["metrics"] == result["metrics"]
     saved = json.loads((result["directory"] / "result.json").read_text())
     assert saved["experiment"] == "digits-x" and saved["budget"] == "paper"
+    monkeypatch.setitem(experiments.EXPERIMENTS, "digits-x", result["of"])
+    served = tf.saved_model.load(str(training.export(result["directory"], tmp_path / "saved")))
+    clusters = _loaded(result).predict(digits.images[:40])
+    np.testing.assert_array_equal(served(digits.images[:40])["cluster"], clusters)
+
+
+def test_raws_mixture_has_a_fifth_of_the_starts(digits, monkeypatch):
+    starts, original = [], clustering.gaussian_mixture
+    monkeypatch.setattr(clustering, "gaussian_mixture", lambda *args: starts.append(args[2]) or original(*args))
+    for n_init in (1, 10):
+        Raw(n_init=n_init).fit(digits.images[:200], progress=False)
+    assert starts == [1, 2]
 
 
 def test_raw_is_scikit_learn_on_pixels(digits, tmp_path):
@@ -81,6 +109,8 @@ def test_raw_is_scikit_learn_on_pixels(digits, tmp_path):
     assert np.mean(method.predict(digits.images, "kmeans") == method.kmeans_.predict(pixels)) > 0.999
     posterior = method.mixture_.predict_proba(method.pca_.transform(pixels))
     assert np.mean(method.predict(digits.images, "mixture") == posterior.argmax(axis=1)) > 0.999
+    center = method.pca_.mean_ + method.mixture_.means_[3] @ method.pca_.components_
+    np.testing.assert_allclose(method.decoded_centers()["mixture"][3].ravel(), center, atol=1e-5)
     method.export(tmp_path / "saved")
     served = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_array_equal(served(digits.images[:40])["cluster"], method.labels_[:40])

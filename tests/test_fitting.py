@@ -209,6 +209,14 @@ def test_batched_is_the_models_own_output(n, scale):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_batched_traces_once_for_any_number_of_inputs():
+    traced = []
+    double = fitting.batched(lambda inputs, training: traced.append(inputs.shape) or 2 * inputs, batch_size=3)
+    for n in (1, 2, 3, 5, 7):
+        np.testing.assert_array_equal(double(np.ones((n, 2), "float32")), np.full((n, 2), 2))
+    assert len(traced) == 1
+
+
 def test_batched_follows_the_weights_and_takes_embeddings():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     decode = fitting.batched(model, batch_size=2)
@@ -362,3 +370,7 @@ def test_a_batch_too_small_for_its_devices_is_refused():
         ValueError, match="33 images in batches of 16 leave a last batch of 1: expected an image for each"
     ):
         fitting.replicas(Four(), 33, 16)
+    with pytest.raises(ValueError, match="batches of 18 images cannot be shared evenly by 4 devices"):
+        fitting.replicas(Four(), 100, 18)
+    with pytest.raises(ValueError, match="batches of 10 images cannot be shared evenly by 4 devices"):
+        fitting.replicas(Four(), 10, 16)

@@ -98,11 +98,13 @@ def write(folder: Path, root: Path) -> list[Path]:
         if run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "curve.csv").exists()
     }
     if pairs:
-        written.append(losses(pairs, folder / "cifar-losses.png"))
+        written.append(losses(pairs, folder / "cifar-encodings-losses.png"))
     if runs:
-        written.append(simulation(next(iter(runs.values())), indices, folder / "cifar-equivalent-accuracy.png"))
+        written.append(
+            simulation(next(iter(runs.values())), indices, folder / "cifar-encodings-equivalent-accuracy.png")
+        )
         best = max(indices, key=indices.get)
-        written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-map.png"))
+        written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-encodings-map.png"))
     return [path for path in written if path] + own(root)
 
 

@@ -21,6 +21,9 @@ def losses(runs: list[dict], path: Path) -> Path:
         history = pd.read_csv(run["directory"] / "history.csv")
         for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
             axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
+        best = history.loc[history["val_loss"].idxmin()]
+        axes.plot(best["epoch"], best["val_loss"], "o", color=colour)
+    axes.plot([], [], "o", color="grey", label="epoch whose weights are kept")
     axes.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
     axes.set_title(f"{_title(runs[0])}: loss until early stopping")
     axes.grid(alpha=0.3, which="both")
@@ -44,7 +47,7 @@ def pictures(run: dict, folder: Path, name: str) -> list[Path]:
         kept = dict(arrays)
     title, classes = f"{_title(run)}, seed {run['seed']}", run["class_names"]
     written = []
-    if run["experiment"] != "fashion-raw":  # pixels are their own reconstruction
+    if not np.array_equal(kept["originals"], kept["reconstructions"]):  # raw pixels are their own
         rows = {"original": kept["originals"], "reconstruction": kept["reconstructions"]}
         captions = {"original": [classes[c] if c >= 0 else "" for c in kept["classes"]]}
         written += [rows_of_images(rows, f"{title}: test images", folder / f"{name}-reconstructions.png", captions)]
@@ -53,15 +56,20 @@ def pictures(run: dict, folder: Path, name: str) -> list[Path]:
     return [
         *written,
         rows_of_images(
-            rows, f"{title}: decoded centres, named by the majority class", folder / f"{name}-centers.png", captions
+            rows,
+            f"{title}: centres as images, with the cluster's id, its majority class and the share of it",
+            folder / f"{name}-centers.png",
+            captions,
         ),
     ]
 
 
 def _majorities(run: dict, by: str) -> list[str]:
-    """The majority class of every cluster, by name."""
-    largest = np.array(run["confusion"][f"{by}_training"]).argmax(axis=0)
-    return [run["class_names"][c] for c in largest]
+    """The id of every cluster, its majority class by name, and the share that is of it."""
+    counts = np.array(run["confusion"][f"{by}_training"])
+    shares = counts.max(axis=0) / np.maximum(counts.sum(axis=0), 1)
+    of = zip(counts.argmax(axis=0), shares)
+    return [f"{cluster}: {run['class_names'][c]}\n{100 * share:.0f} %" for cluster, (c, share) in enumerate(of)]
 
 
 def _title(run: dict) -> str:
@@ -72,7 +80,7 @@ def write(folder: Path, root: Path) -> list[Path]:
     """Draw what is recorded of document 002: of the first seed, but the losses of all; returns the files."""
     written, runs = [], {}
     for run in results.all_results(root):
-        if run["experiment"] in ("fashion-ae", "fashion-raw"):
+        if run.get("document") == "002":
             runs.setdefault((run["experiment"], run["directory"].parent.name), []).append(run)
     for (experiment, variant), found in runs.items():
         name = experiment if variant == "paper" else f"{experiment}-{variant}"

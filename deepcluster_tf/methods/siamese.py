@@ -8,7 +8,7 @@ which the document asks.
 
 Deviations from the document:
 1. It prints no sizes: the encoder has four convolutions of stride 2 and 128 values, the comparison one layer of 64;
-   the budget is 50 epochs, meant for twenty to thirty minutes on two cores.
+   the budget is 50 epochs, meant for twenty to thirty minutes on two quiet cores.
 2. The dot product is taken for the log odds of a match, so that binary cross-entropy can compare it; the regulariser is
    the mean absolute value of the encodings, which makes them sparse, as the document says of its own.
 3. Every image of a batch is in one matching pair and in one mismatch, where the document draws pairs; batches are

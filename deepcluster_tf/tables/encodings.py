@@ -44,14 +44,13 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     reference = results.reference(root)[experiment.reference]
     lines = [f"# {experiment.reference}: {reference['table']} of document {reference['document']}", ""]
     for where, rows in table(experiment, root).groupby("scored", sort=False):
-        header = ["Encoding and clustering", "purity ours, %", "document, %", "difference", "ACC one to one"]
-        header += ["NMI", "ARI", "seeds", "budget", "command"]
-        cells = [_cells(row) for row in rows.to_dict("records")]
+        beside = ["document, %", "difference"] if where == "training" else []  # it prints none of the test images
+        header = ["Encoding and clustering", "purity, %", *beside, "ACC one to one", "NMI", "ARI", "seeds", "command"]
+        cells = [_cells(row, bool(beside)) for row in rows.to_dict("records")]
         lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
     lines += [reference["protocol"], "", *_confusions(experiment, root), "Deviations from the document:"]
-    for method in {
-        e.method_class(): 0 for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference
-    }:
+    of = [each for each in experiments.EXPERIMENTS.values() if each.reference == experiment.reference]
+    for method in dict.fromkeys(each.method_class() for each in of):
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
     return "\n".join(lines) + "\n"
 
@@ -67,17 +66,16 @@ def _confusions(experiment: Experiment, root: Path | None) -> list[str]:
     return lines
 
 
-def _cells(row: dict) -> list[str]:
-    cells = [*_purities(row), cell(row["acc"], row["acc_std"])]
-    cells += [cell(row[name], row[f"{name}_std"]) for name in ("nmi", "ari")]
-    recorded = row["seeds"] > 0
-    return [*cells, str(row["seeds"]) if recorded else DASH, "paper" if recorded else DASH, f"`{row['command']}`"]
+def _cells(row: dict, beside: bool) -> list[str]:
+    cells = [*_purities(row, beside), *(cell(row[name], row[f"{name}_std"]) for name in ("acc", "nmi", "ari"))]
+    return [*cells, str(row["seeds"] or DASH), f"`{row['command']}`"]
 
 
-def _purities(row: dict) -> list[str]:
-    """In percent, as the document prints them, to its third decimal."""
-    of = [(row["purity"], row["purity_std"], ""), (row["purity_document"], np.nan, "")]
-    of.append((row["purity_difference"], np.nan, "+"))
+def _purities(row: dict, beside: bool = True) -> list[str]:
+    """In percent, to the third decimal that the document prints; its own and the difference `beside`."""
+    of = [(row["purity"], row["purity_std"], "")]
+    if beside:
+        of += [(row["purity_document"], np.nan, ""), (row["purity_difference"], np.nan, "+")]
     return [row["what"], *(cell(*each, percent=True) for each in of)]
 
 

@@ -103,8 +103,12 @@ class EncodingMethod(Method):
             "kmeans": ClusteringLayer(self.n_clusters, name="kmeans"),  # its largest assignment is the nearest centre
             "mixture": self._mixture_layer(),
         }
-        for layer in self.assigners_.values():
-            layer(self.encoder_.output)
+        self._posteriors, self._clusters = {}, {}
+        for by, layer in self.assigners_.items():
+            self._posteriors[by] = fitting.batched(keras.Model(self.encoder_.input, layer(self.encoder_.output)))
+            self._clusters[by] = fitting.batched(
+                lambda images, training, by=by: self._cluster_of(self.encoder_(images, training=training), by)
+            )
 
     def _mixture_layer(self):
         if not self.n_components:
@@ -124,19 +128,17 @@ class EncodingMethod(Method):
         """
         self._require_fitted()
         images = self.checked_images(images, self.encoder_.input_shape[1:])
-        layer = self.assigners_[by or self.assign_by]
-        return fitting.batched(keras.Model(self.encoder_.input, layer(self.encoder_.output)))(images)
+        return self._posteriors[by or self.assign_by](images)
 
     def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
         """Cluster ids, int64 (n,); arguments as `predict_proba`."""
         self._require_fitted()
         images = self.checked_images(images, self.encoder_.input_shape[1:])
-        clusters = lambda images, training: self._cluster_of(self.encoder_(images, training=training), by)
-        return fitting.batched(clusters)(images)
+        return self._clusters[by or self.assign_by](images)
 
-    def _cluster_of(self, z, by: str | None = None):
+    def _cluster_of(self, z, by: str):
         """The cluster of each embedding, int64 (n,), in the graph."""
-        layer = self.assigners_[by or self.assign_by]
+        layer = self.assigners_[by]
         if isinstance(layer, keras.Sequential):
             components, layer = layer.layers
             z = components(z)

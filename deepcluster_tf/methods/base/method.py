@@ -39,7 +39,7 @@ class Method:
             number = isinstance(value, (int, np.integer) if whole else (int, float, np.number))
             if not number or isinstance(value, bool) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
-                between = f"from {low:g} to {high:g}" if high < np.inf else f"of {low:g} or more"
+                between = f"from {low:g} to {high:.10g}" if high < np.inf else f"of {low:g} or more"
                 raise ValueError(f"{name} must be {kind} {between}; received {value!r}")
 
     def _require_fitted(self) -> None:
