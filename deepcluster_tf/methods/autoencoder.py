@@ -4,8 +4,9 @@ An autoencoder is trained on the images until its validation loss has not fallen
 then clustered twice, by k-means and by a Gaussian mixture.
 
 Deviations from the document:
-1. It does not name the batch size (here 256), the loss (here the mean squared error), the share of the training
-   images kept for validation (here a tenth, drawn at random), nor the activation of the encoding (here linear).
+1. Document 002 does not name the batch size (here 256), the loss (here the mean squared error), the share of the
+   training images kept for validation (here a tenth, drawn at random), nor the activation of the encoding (here
+   linear).
 2. k-means and the mixture are the best of several starts; the document does not say how many it used.
 3. The document's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
    number of their own: `architecture="pooling"` is our reading of it.

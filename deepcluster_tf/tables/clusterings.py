@@ -140,7 +140,7 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     lines += [EXPLAINED, ""]
     lines += ["Deviations from the documents:"]
     of_this = [e for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference]
-    for method in {e.method_class(): 0 for e in of_this}:
+    for method in dict.fromkeys(e.method_class() for e in of_this):
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
     return "\n".join(lines) + "\n"
 
