@@ -178,16 +178,22 @@ class Naming(keras.callbacks.Callback):
         if done:
             self._name(done // self.steps)
 
+    def on_train_begin(self, logs=None):
+        first = self.method.unsupervised_epochs
+        if self.progress and self.ledger and first > 1:
+            tqdm.write(f"nobody is asked before the end of epoch {first}: until then the network learns to draw")
+
     def on_epoch_end(self, epoch, logs=None):
         start = time.perf_counter()
-        if self.directory and self._asks(epoch + 1):
+        asks = self._asks(epoch + 1)
+        if self.directory and asks:
             self._keep_what_draws(epoch + 1)
         logs.update(self._name(epoch + 1))
         logs["naming_seconds"] = round(time.perf_counter() - start, 3)
         logs.update(self.score() if self.score else {})
         if self.progress:
-            said = "  ".join(f"{name} {value:.4g}" for name, value in logs.items() if "seconds" not in name)
-            tqdm.write(f"epoch {epoch + 1}  {said}")
+            shown = [name for name in logs if "seconds" not in name and (asks or name not in ("named", "weight"))]
+            tqdm.write(f"epoch {epoch + 1}  " + "  ".join(f"{name} {logs[name]:.4g}" for name in shown))
 
     def _keep_what_draws(self, epoch: int) -> None:
         """Keep the weights that draw the pictures, or take those that drew them when the last process died.

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from deepcluster_tf import checkpoints, datasets, experiments, fitting, results
 from deepcluster_tf.experiments import Experiment
@@ -127,7 +128,8 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
 
     Args:
         directory: the run's folder.
-        what: experiment, settings, scores, machine and versions; "arrays", if any, are written as files of their names.
+        what: experiment, settings, scores, machine and versions; "arrays", if any, are written as files of their
+            names, and "clusters", columns by name, as one table beside the names of the user's own images.
         dataset: the data set.
         method: fitted.
 
@@ -137,7 +139,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     Raises:
         OSError: it could not be recorded; checkpoints are kept.
     """
-    arrays = what.pop("arrays", {})
+    arrays, clusters = what.pop("arrays", {}), what.pop("clusters", {})
     model = directory / "model.weights.h5"
     method.save(model)
     result = {
@@ -160,6 +162,9 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     for name, kept in arrays.items():
         with replacing(directory / f"{name}.npz") as part:
             np.savez_compressed(part, **kept)
+    if dataset.files and clusters:
+        with replacing(directory / "clusters.csv") as part:
+            pd.DataFrame({"file": dataset.files, **clusters}).to_csv(part, index=False)
     for log in sorted((directory / "work").glob("*.csv")):
         copy(log, directory / log.name)
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings

@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -128,6 +129,8 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
     result = training.run(experiment, protocol, images=str(tmp_path / "mine"), size=12, progress=False)
     assert result["metrics"] == {} and result["annotations"] == 4 and sum(result["cluster_sizes"]) == 60
     assert result["settings"]["n_classes"] == 2
+    found = pd.read_csv(result["directory"] / "clusters.csv")
+    assert len(found) == 60 and set(found["class"]) <= {"dark", "light"}
     named = [line.split(",")[3] for line in (result["directory"] / "annotations.csv").read_text().splitlines()[1:]]
     assert sorted(named) == ["dark", "dark", "light", "light"]
     assert pages[0].server.socket.fileno() == -1  # closed with the run

@@ -59,9 +59,18 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     for i in range(9):
         Image.fromarray(np.full((8, 8, 3), 28 * i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
     experiment = Experiment("control", "", "control:Control", "003", settings={"size": 4, "n_init": 1, "n_clusters": 3})
-    result = training.run(experiment, Clusterings(), images=str(tmp_path / "mine"), size=8, progress=False)
+    how = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
+    result = training.run(experiment, Clusterings(), **how)
     assert result["metrics"] == {} and sum(result["cluster_sizes"]["kmeans"]) == 9
-    assert "no classes are known: kmeans clusters of" in tables.summary(result, experiment)
+    summary = tables.summary(result, experiment)
+    assert "no classes are known: kmeans clusters of" in summary and "clusters.csv" in summary
+    found = pd.read_csv(result["directory"] / "clusters.csv")
+    assert found["file"].tolist() == [f"{i}.png" for i in range(9)]
+    assert list(found.columns[1:]) == ["kmeans", "mixture", "power_iteration", "agglomerative", "affinity"]
+    assert np.bincount(found["kmeans"]).tolist() == result["cluster_sizes"]["kmeans"]
+    assert found["kmeans"].diff().ne(0).sum() == 3  # the grey levels rise: a cluster is a run of files
+    sampled = training.run(experiment, Clusterings(sample=5), **how, quick=True)
+    assert (pd.read_csv(sampled["directory"] / "clusters.csv")["kmeans"] == -1).sum() == 4
     drawn = drawing.own(tmp_path / "results")
     assert [path.name for path in drawn] == ["searches.png"]
 

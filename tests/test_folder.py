@@ -43,6 +43,7 @@ def test_flat_folder_in_sorted_order(flat, monkeypatch):
         monkeypatch.setattr(pathlib.Path, "iterdir", shuffled)
         ds = datasets.load_folder(flat, size=8)
         assert ds.images[:, 0, 0, 0].tolist() == [30, 10, 20, 0]  # B.webp, a.bmp, b.GIF, c.png
+    assert ds.files == ("B.webp", "a.bmp", "b.GIF", "c.png")
     assert ds.images.shape == (4, 8, 8, 1) and ds.images.dtype == np.uint8
     assert ds.labels.tolist() == [-1] * 4 and ds.labels.dtype == np.int64 and ds.class_names == ()
     assert ds.name == "flat" and ds.source == f"the folder {flat}"
@@ -54,7 +55,7 @@ def test_one_sub_folder_a_class(classes):
         warnings.simplefilter("error")
         ds = datasets.load_folder(str(classes))
     assert ds.images.shape == (4, 32, 32, 3) and ds.class_names == ("cat", "dog")
-    assert ds.labels.tolist() == [0, 0, 1, 1]
+    assert ds.labels.tolist() == [0, 0, 1, 1] and ds.files == ("cat/10.png", "cat/9.png", "dog/1.png", "dog/2.png")
     assert ds.images[:, 5, 5].tolist() == [[20, 0, 255], [10, 0, 255], [30, 0, 255], [0, 0, 255]]
 
 

@@ -273,7 +273,7 @@ def test_save_load_and_export(digits, fitted, tmp_path):
         ({"n_clusters": 1}, "n_clusters must be 2 or more, or 0 for the elbow; received 1"),
         ({"query": "random", "n_clusters": 0}, "query=random needs n_clusters .K., the pictures to show"),
         ({"clustering": "ward"}, "clustering must be kmeans or mixture"),
-        ({"gamma": -1}, "gamma must be a number from 0 to 1e"),
+        ({"gamma": -1}, "gamma must be a number from 0 to 1000000"),
         ({"unsupervised_epochs": 0}, "unsupervised_epochs must be a whole number of 1 or more"),
     ],
 )

@@ -73,6 +73,7 @@ class Dataset:
         test: the rows of the test images, which may be none.
         class_names: by label; () where there are no classes.
         source: which source served it, in words.
+        files: of the user's own images, as paths inside their folder; () of a published data set.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Dataset:
     test: slice
     class_names: tuple[str, ...]
     source: str
+    files: tuple[str, ...] = ()
 
 
 def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -> Dataset:
@@ -137,8 +139,8 @@ def load_folder(path: str | Path, size: int = 32, grayscale: bool = False, progr
             the top and in sub-folders, or an image is broken.
     """
     folder = Path(path).expanduser().resolve()
-    images, labels, class_names = read_folder(folder, size, grayscale, progress)
-    return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}")
+    images, labels, class_names, files = read_folder(folder, size, grayscale, progress)
+    return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files)
 
 
 def _load_digits() -> Dataset:
@@ -149,6 +151,6 @@ def _load_digits() -> Dataset:
     return _split("digits", images, digits.target.astype(np.int64), 1500, _DIGITS, "scikit-learn")
 
 
-def _split(name, images, labels, n_train, class_names, source) -> Dataset:
+def _split(name, images, labels, n_train, class_names, source, files=()) -> Dataset:
     """A data set whose first `n_train` rows are for training, the others for testing."""
-    return Dataset(name, images, labels, slice(0, n_train), slice(n_train, len(images)), class_names, source)
+    return Dataset(name, images, labels, slice(0, n_train), slice(n_train, len(images)), class_names, source, files)

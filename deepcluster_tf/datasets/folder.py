@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 def read_folder(
     folder: Path, size: int, grayscale: bool, progress: bool
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Read, turn upright and resize all images of a folder, in sorted order.
 
     Args:
@@ -28,7 +28,7 @@ def read_folder(
 
     Returns:
         images uint8 (n, size, size, 1 or 3); labels int64 (n,), the rank of the sub-folder's name, -1 in a flat
-        folder; the class names, () for a flat folder.
+        folder; the class names, () for a flat folder; the files, as paths inside the folder.
 
     Raises:
         DataError: the size is not allowed, the folder cannot be used, or an image is broken.
@@ -42,7 +42,8 @@ def read_folder(
         images[i] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(images.shape[1:])
     if not grayscale and all((image == image[..., :1]).all() for image in images):
         images = images[..., :1].copy()
-    return images, np.array(labels, np.int64), class_names
+    inside = tuple(file.relative_to(folder).as_posix() for file in files)
+    return images, np.array(labels, np.int64), class_names, inside
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:

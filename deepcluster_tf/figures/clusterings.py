@@ -22,10 +22,9 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
         precision = [(name, score["value"]) for name, score in scored.items() if score]
         order = sorted(range(len(lines)), key=lambda c: -precision[c][1])
         rows = {f"{precision[c][0]}\n{precision[c][1]:.2f}": lines[c] for c in order}
-    captions = {label: ["target", "1", "2", "3"] for label in list(rows)[:1]}
-    return rows_of_images(
-        rows, f"{title}: the most similar images, with the precision of the ten nearest", path, captions
-    )
+    captions = {label: ["target", *map(str, range(1, len(lines[0])))] for label in list(rows)[:1]}
+    said = ", and the precision of the ten nearest" if "precision" in run["metrics"] else ""
+    return rows_of_images(rows, f"{title}: the most similar images, the target among them{said}", path, captions)
 
 
 def losses(runs: dict[str, dict], path: Path) -> Path:

@@ -210,13 +210,12 @@ class Siamese(EncodingMethod):
 
         For "layers" and "dot" the log odds of a match, which for "dot" are the dot product; else their cosine.
         """
-        match self.comparison:
-            case "dot":
-                return ops.matmul(z, ops.transpose(others))
-            case "layers":
-                n, m = ops.shape(z)[0], ops.shape(others)[0]
-                pairs = [ops.repeat(z, m, axis=0), ops.tile(others, (n, 1))]
-                return ops.reshape(self.comparison_(pairs), (n, m))
+        if self.comparison == "dot":
+            return ops.matmul(z, ops.transpose(others))
+        if self.comparison == "layers":
+            n, m = ops.shape(z)[0], ops.shape(others)[0]
+            pairs = [ops.repeat(z, m, axis=0), ops.tile(others, (n, 1))]
+            return ops.reshape(self.comparison_(pairs), (n, m))
         return super().similarity(z, others)
 
     def _whole(self) -> keras.Model:

@@ -140,9 +140,13 @@ class Annotated:
             "naming": _naming(method.history_),
             "cluster_sizes": np.bincount(method.labels_, minlength=method.n_classes).tolist(),
             "notices": getattr(annotator, "notices", []),
-            "seconds": {"training": round(sum(row["training_seconds"] for row in method.history_), 1)},
+            "seconds": {
+                phase: round(sum(row[f"{phase}_seconds"] for row in method.history_), 1)
+                for phase in ("training", "naming")
+            },
             "metrics": self._metrics(method, dataset, reader),
             "arrays": {"centers": method.centers_},
+            "clusters": {"class": np.array(self._names)[method.predict(dataset.images)]},
         }
 
     def _reports(self, method, dataset, reader):

@@ -74,6 +74,9 @@ class Clusterings:
         z = method.transform(images)
         whole = len(rows) == len(order)
         found = self._cluster(method, images, classes, z, len(dataset.class_names), whole, how["progress"])
+        for by, clusters in found["clusters"].items():  # -1 for an image that was not among those clustered
+            found["clusters"][by] = np.full(len(order), -1)
+            found["clusters"][by][rows] = clusters
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
         found["seconds"] |= method.seconds_
         found["notices"] += method.notices_
@@ -88,7 +91,7 @@ class Clusterings:
     def _cluster(self, method, images, classes, z, n_classes: int, whole: bool, progress: bool) -> dict:
         known = (classes >= 0).all()
         curve = metrics.accuracy_curve(classes, n_classes) if known else None
-        found = {"metrics": {}, "cluster_sizes": {}, "notices": [], "seconds": {}}
+        found = {"metrics": {}, "cluster_sizes": {}, "clusters": {}, "notices": [], "seconds": {}}
         found["accuracy_curve"] = curve.tolist() if known else []
         order = np.random.default_rng(method.seed).permutation(len(z))
         for by in tqdm(WAYS, "clustering", disable=not progress, leave=False, unit="way"):
@@ -104,6 +107,9 @@ class Clusterings:
                 clusters, empty = clustering.refill_empty(clusters, z[some], method.n_clusters)
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
+            if by != "random":
+                found["clusters"][by] = np.full(len(z), -1)
+                found["clusters"][by][some] = clusters
             if known:
                 found["metrics"] |= _scores(classes[some], clusters, by, curve, whole and len(clusters) == len(images))
         return found

@@ -80,6 +80,7 @@ class SemiSupervised:
             "seconds": {"clustering": round(sum(row["seconds"] for row in method.history_), 1)},
             "metrics": {},
             "confusion": [],
+            "clusters": {"cluster": method.labels_},
         }
         if known:
             found["metrics"] = measure(dataset.labels, self._labels, method.labels_, method.history_[0])

@@ -40,6 +40,8 @@ def summary(result: dict, experiment: Experiment) -> str:
     if "annotations" in result:
         lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]
+    if (result["directory"] / "clusters.csv").exists():
+        lines.append(f"which image is where: {result['directory'] / 'clusters.csv'}")
     lines.append(f"{'recorded' if result['fresh'] else 'recorded before'} in {result['directory']}")
     if not result["fresh"]:
         lines.append("FORCE=1 runs it again")
