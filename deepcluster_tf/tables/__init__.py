@@ -38,7 +38,7 @@ def write_all(root: Path | None = None) -> list[Path]:
     for name, experiment in referenced().items():
         written.append(folder / f"{name}.md")
         with replacing(written[-1]) as part:
-            part.write_text(f"{KINDS[name].page(experiment, root)}\n{_figures(name)}\n")
+            part.write_text(page(name, root))
         found = KINDS[name].table(experiment, root)
         # what is scored on other images has a file of its own: two such scores never stand in one column
         for scored, rows in found.groupby("scored") if "scored" in found else [("", found)]:
@@ -49,10 +49,11 @@ def write_all(root: Path | None = None) -> list[Path]:
     return written
 
 
-def _figures(name: str) -> str:
-    """Where the figures of a table are: their files begin with its name or with those of its experiments."""
+def page(name: str, root: Path | None = None) -> str:
+    """A table for people, and where its figures are: their files begin with its name or with its experiments'."""
     of = [each.name for each in experiments.EXPERIMENTS.values() if each.reference == name]
-    return "Figures: [results/figures](../figures), " + ", ".join(f"`{each}*`" for each in dict.fromkeys([name, *of]))
+    drawn = ", ".join(f"`{each}*`" for each in dict.fromkeys([name, *of]))
+    return f"{KINDS[name].page(referenced()[name], root)}\nFigures: [results/figures](../figures), {drawn}\n"
 
 
 def write_readme(path: Path, root: Path | None = None) -> Path:
