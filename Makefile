@@ -91,7 +91,7 @@ help: ## this list
 	@echo "  FORCE=1          run a finished experiment again"
 	@echo "  PRETRAIN=scratch train an autoencoder of your own, once, and keep it for these runs"
 	@echo "  STRATEGY=mirrored  all GPUs of the machine"
-	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist)"
+	@echo "  DATA_DIR=folder  the data set's published files (fashion, mnist, cifar)"
 	@echo "  IMAGES=folder CLUSTERS=10 SIZE=32   your own images: make dcec, vae (K for CLUSTERS), control, ae, ..."
 	@echo "  ARCHITECTURE=dense  or pooling; ACTIVATION=relu or sigmoid   (fashion-ae, mnist-ae, digits-ae)"
 	@echo "  EPOCHS=5 K=16 Z=10 BETA=5 GAMMA=150 A=5 DEPTH=2 RATE=0.003   of NAME-vae: K clusters to name, 0 for the elbow;"
