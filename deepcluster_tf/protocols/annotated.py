@@ -146,7 +146,7 @@ class Annotated:
             },
             "metrics": self._metrics(method, dataset, reader),
             "arrays": {"centers": method.centers_},
-            "clusters": {"class": np.array(self._names)[method.predict(dataset.images)]},
+            "clusters": {"class": np.array(self._names)[method.predict(dataset.images)]} if dataset.files else {},
         }
 
     def _reports(self, method, dataset, reader):

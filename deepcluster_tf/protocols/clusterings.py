@@ -72,11 +72,7 @@ class Clusterings:
         rows = np.sort(order[: self.sample or len(order)])
         images, classes = dataset.images[rows], dataset.labels[rows]
         z = method.transform(images)
-        whole = len(rows) == len(order)
-        found = self._cluster(method, images, classes, z, len(dataset.class_names), whole, how["progress"])
-        for by, clusters in found["clusters"].items():  # -1 for an image that was not among those clustered
-            found["clusters"][by] = np.full(len(order), -1)
-            found["clusters"][by][rows] = clusters
+        found = self._cluster(method, dataset, rows, z, how["progress"])
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
         found["seconds"] |= method.seconds_
         found["notices"] += method.notices_
@@ -88,9 +84,10 @@ class Clusterings:
         kept |= {"thumbnails": dataset.images[order[:THUMBNAILS]], "rows": order[:THUMBNAILS]}
         return {**found, "arrays": {"pictures": kept}}
 
-    def _cluster(self, method, images, classes, z, n_classes: int, whole: bool, progress: bool) -> dict:
+    def _cluster(self, method, dataset, rows, z, progress: bool) -> dict:
+        images, classes, n = dataset.images[rows], dataset.labels[rows], len(dataset.images)
         known = (classes >= 0).all()
-        curve = metrics.accuracy_curve(classes, n_classes) if known else None
+        curve = metrics.accuracy_curve(classes, len(dataset.class_names)) if known else None
         found = {"metrics": {}, "cluster_sizes": {}, "clusters": {}, "notices": [], "seconds": {}}
         found["accuracy_curve"] = curve.tolist() if known else []
         order = np.random.default_rng(method.seed).permutation(len(z))
@@ -108,10 +105,10 @@ class Clusterings:
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
             if by != "random":
-                found["clusters"][by] = np.full(len(z), -1)
-                found["clusters"][by][some] = clusters
+                found["clusters"][by] = np.full(n, -1)  # an image that was not among those clustered
+                found["clusters"][by][rows[some]] = clusters
             if known:
-                found["metrics"] |= _scores(classes[some], clusters, by, curve, whole and len(clusters) == len(images))
+                found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == n)
         return found
 
 
