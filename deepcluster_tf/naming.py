@@ -147,8 +147,7 @@ def top_down(
 class Naming(keras.callbacks.Callback):
     """After each epoch: name clusters, and give the names and their weights to the model.
 
-    What it gives follows from the weights of the network and from the answers in the ledger: a resumed fit needs no
-    more than those.
+    What it gives lies in variables of the model, and so in its checkpoints: a resumed fit asks nothing twice.
     """
 
     def __init__(self, method, images, ledger, directory, steps, score=None, progress=False):
@@ -171,12 +170,10 @@ class Naming(keras.callbacks.Callback):
         self.centers = {}
 
     def begin(self, done: int, history: checkpoints.History) -> None:
-        """In a resumed fit, give again the names of the epoch where it stood."""
+        """In a resumed fit, take up the pictures of the centres so far."""
         if done and self.path and self.path.exists():
             with np.load(self.path, allow_pickle=False) as arrays:
                 self.centers = dict(arrays)
-        if done:
-            self._name(done // self.steps)
 
     def on_train_begin(self, logs=None):
         first = self.method.unsupervised_epochs
@@ -201,9 +198,9 @@ class Naming(keras.callbacks.Callback):
         Answers take a person's time, and the epoch before them is not in a checkpoint yet. Trained again elsewhere it
         would differ in its last digits, and so would the pictures.
         """
+        for old in range(1, epoch):  # not those of later epochs: a checkpoint may be older than the last answers
+            (self.directory / f"asked-{old}.weights.h5").unlink(missing_ok=True)
         path = self.directory / f"asked-{epoch}.weights.h5"
-        for old in set(self.directory.glob("asked-*.weights.h5")) - {path}:
-            old.unlink()
         if not checkpoints.restore(self.model, path):
             checkpoints.save_weights(self.model, path)
 

@@ -29,7 +29,8 @@ class Fixed:
 
 def fit(digits, annotator=None, **how):
     settings = {**SMALL, **how.pop("settings", {})}
-    if settings.get("query", "centers") != "centers" and settings["depth"] == SMALL["depth"]:
+    idle = settings.get("query", "centers") != "centers" or not settings.get("gamma", 1)
+    if idle and settings["depth"] == SMALL["depth"]:
         del settings["depth"]  # which has no effect there
     ledger = annotator and Ledger(annotator, digits.class_names, how.pop("path", None))
     return VAE(**settings).fit(digits.images[:600], annotator=ledger, progress=False, **how)
@@ -91,6 +92,30 @@ def test_the_whole_loss_by_loop(digits):
     assert found == pytest.approx(total / 12, rel=1e-4)
 
 
+def test_in_training_the_decoder_and_the_head_see_samples_and_elsewhere_the_mean(digits):
+    method = VAE(**SMALL, learning_rate=0.02)
+    method._build((8, 8, 1))
+    images = digits.images[:5]
+    model = method._model(images, 1)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.02)
+    method._variational.get_layer("z_std").bias.assign(np.full(3, 5.0))
+    x = images / np.float32(255)
+    for name in ("reconstruction", "classes"):
+        one, other = (np.array(model(x, training=True)[name]) for _ in range(2))
+        assert np.abs(one - other).max() > 1e-3
+        np.testing.assert_array_equal(model(x, training=False)[name], model(x, training=False)[name])
+    np.testing.assert_allclose(method.transform(images), method._variational(x)[0], atol=1e-5)
+
+
+def test_what_is_not_said_is_the_documents():
+    said = VAE.defaults()
+    assert {name: said[name] for name in ("beta", "gamma", "a", "z_dim", "batch_size", "epochs")} == {
+        "beta": 5.0, "gamma": 150.0, "a": 5.0, "z_dim": 10, "batch_size": 64, "epochs": 5,
+    }  # fmt: skip
+    assert said["unsupervised_epochs"] == 1 and said["learning_rate"] == 0.003  # deviations 2 and 5
+    assert (said["clustering"], said["distance"], said["decay"]) == ("kmeans", "euclidean", "exponential")
+
+
 def test_sampling_is_the_mean_in_inference_and_normal_around_it_in_training():
     layer = layers.Sampling(seed=1)
     mean, std = np.full((50_000, 1), 3.0, "float32"), np.full((50_000, 1), 0.5, "float32")
@@ -109,6 +134,11 @@ def test_the_networks_of_the_document():
     z_mean, z_std = encoder(np.zeros((2, 28, 28, 1), "float32"))
     assert z_mean.shape == z_std.shape == (2, 10) and np.all(np.array(z_std) > 0)
     assert decoder(z_mean).shape == (2, 28, 28, 1)
+    leaky = ["conv1", "conv2", "dense", "dense1", "dense2", "deconv1"]
+    named = {layer.name: layer for layer in [*encoder.layers, *decoder.layers]}
+    assert {named[name].activation.__name__ for name in leaky} == {"leaky_relu"}
+    assert named["deconv2"].activation.__name__ == "sigmoid" and named["z_mean"].activation.__name__ == "linear"
+    assert float(named["z_std"].activation(0.0)) == pytest.approx(math.log(2) + 1e-6)
     with pytest.raises(ValueError, match="height and width must be multiples of 4; received 30x28"):
         networks.variational_encoder((30, 28, 1))
 
@@ -174,6 +204,46 @@ def test_pictures_that_were_being_named_are_those_of_the_first_time(digits, tmp_
         fit(digits, Goes(), **{**how, "path": answers})
     assert sorted(before[0]) == [(2, "0"), (2, "1")]
     assert not list(tmp_path.glob("annotations-before-*"))
+
+
+def test_names_of_one_epoch_do_not_outlast_it(digits):
+    """Named after the second epoch, not after the third: the fourth learns no class."""
+
+    class Once(Fixed):
+        def annotate(self, questions, given):
+            yield from ((q, a if q.epoch == 2 else Answer(-1)) for q, a in super().annotate(questions, given))
+
+    rows = fit(digits, Once()).history_
+    assert [row["classes_loss"] > 0 for row in rows] == [False, False, True, False]
+
+
+def test_few_images_are_gone_over_again_and_again(digits):
+    method = fit(digits, settings={"min_steps": 25, "epochs": 1})
+    assert method.n_iter_ == 30  # 10 batches an epoch, thrice
+
+
+def test_answers_to_later_epochs_keep_what_was_shown(digits, tmp_path):
+    """A process dies in the third epoch's answers, and its checkpoint is of before the second's."""
+
+    class Dies(Fixed):
+        def annotate(self, questions, given):
+            for pair in super().annotate(questions, given):
+                if questions[0].epoch == 3:
+                    raise KeyboardInterrupt
+                yield pair
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(digits, Dies(), directory=tmp_path, path=tmp_path / "annotations.csv")
+    assert not (tmp_path / "checkpoint.weights.h5").exists()
+    kept = (tmp_path / "asked-3.weights.h5").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        fit(digits, Dies(), directory=tmp_path, path=tmp_path / "annotations.csv")
+    assert (tmp_path / "asked-3.weights.h5").read_bytes() == kept
+
+
+def test_an_annotator_of_other_classes_is_refused(digits):
+    with pytest.raises(ValueError, match="the annotator names 2 classes: expected n_classes=10"):
+        VAE(**SMALL).fit(digits.images[:100], annotator=Ledger(Fixed(), ("a", "b")), progress=False)
 
 
 def test_nobody_to_ask_is_refused(digits):
@@ -270,6 +340,7 @@ def test_save_load_and_export(digits, fitted, tmp_path):
     [
         ({"clustering": "mixture", "decay": "gaussian"}, "has its posterior, where decay=gaussian has no effect"),
         ({"query": "random", "n_clusters": 3, "depth": 3}, "query=random shows images, where depth=3 has no effect"),
+        ({"gamma": 0.0, "depth": 3}, "gamma = 0 asks nobody, where depth=3 has no effect: leave it out"),
         ({"n_clusters": 1}, "n_clusters must be 2 or more, or 0 for the elbow; received 1"),
         ({"query": "random", "n_clusters": 0}, "query=random needs n_clusters .K., the pictures to show"),
         ({"clustering": "ward"}, "clustering must be kmeans or mixture"),

@@ -22,7 +22,7 @@ class File:
     """
 
     def __init__(self, path: Path | str, class_names: tuple[str, ...]):
-        self.path, self.notices = path, []
+        self.path = path
         self.rows = read_answers(path)
         self.answers = {
             key: Answer(label_of(row["label"], tuple(class_names)), row["confidence"]) for key, row in self.rows.items()
@@ -38,11 +38,19 @@ class File:
                     f"{self.path} has no answer for cluster {question.cluster} after epoch {question.epoch}: expected "
                     "the answers of a run of the same data, settings and seed"
                 )
-            said = self.rows[question.key]
-            if said["size"] != question.size or said["picture"] not in ("", picture_digest(question)):
-                self.notices.append(
-                    f"cluster {question.cluster} of epoch {question.epoch} had {said['size']:,} images when it was "
-                    f"named, here it has {question.size:,}, or shows another picture: this is no exact repetition"
-                )
-                warnings.warn(self.notices[-1], stacklevel=2)
+            for notice in self._difference(question.key, question.size, picture_digest(question)):
+                warnings.warn(notice, stacklevel=2)
             yield question, self.answers[question.key]
+
+    def notices(self, shown: dict[tuple[int, str], dict]) -> list[str]:
+        """What is said of a run whose pictures, rows as `ledger.read_answers` gives them, are not those of the file."""
+        return [notice for key, row in shown.items() for notice in self._difference(key, row["size"], row["picture"])]
+
+    def _difference(self, key: tuple[int, str], size: int, picture: str) -> list[str]:
+        said = self.rows[key]
+        if said["size"] == size and said["picture"] in ("", picture):
+            return []
+        return [
+            f"cluster {key[1]} of epoch {key[0]} had {said['size']:,} images when it was named, here it has {size:,}, "
+            "or shows another picture: this is no exact repetition"
+        ]

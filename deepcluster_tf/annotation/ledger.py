@@ -155,7 +155,7 @@ def read_answers(path: Path | str) -> dict[tuple[int, str], dict]:
             }
             for row in rows
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         reason = f"no column {error}" if isinstance(error, KeyError) else error
         raise ValueError(
             f"{path} is no file of answers ({reason}): expected CSV or JSON with {', '.join(COLUMNS[:5])}"

@@ -139,6 +139,7 @@ class VAE(Method):
     def _refuse_idle(self) -> None:
         """Refuse a setting without effect: its run would repeat another under another name."""
         for idle, why, names in (
+            (not self.gamma, "gamma = 0 asks nobody", ("distance", "decay", "depth", "query", "a")),
             (self.clustering == "mixture", "clustering=mixture has its posterior", ("distance", "decay", "a")),
             (
                 self.query != "centers",
@@ -234,13 +235,17 @@ class VAE(Method):
             self.
 
         Raises:
-            ValueError: settings or images are out of range, `directory` belongs to another fit, or the annotator
-                gave no answer.
+            ValueError: settings or images are out of range, `directory` belongs to another fit, the annotator's
+                classes are not as many as n_classes, or it gave no answer.
             FloatingPointError: the loss is no longer a number.
         """
         images = self.check(images)
         if annotator is not None and self.gamma:
             self.require_epochs_with_names()
+            if len(annotator.class_names) != self.n_classes:
+                raise ValueError(
+                    f"the annotator names {len(annotator.class_names)} classes: expected n_classes={self.n_classes}"
+                )
         directory = directory and Path(directory)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:

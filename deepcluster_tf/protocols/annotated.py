@@ -60,6 +60,8 @@ class Annotated:
             raise ValueError("the annotator file reads ANSWERS=path, and no other does: give both, or neither")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"the reader's threshold must be in 0..1; received {self.threshold:g}")
+        if self.annotator != "reader" and self.threshold != SURE:
+            raise ValueError(f"THRESHOLD is the reader's: it has no effect on ANNOTATOR={self.annotator}, leave it out")
         if not 1024 <= self.port <= 65535 and self.port != 0:
             raise ValueError(f"the port (PORT) must be in 1024..65535; received {self.port}")
         if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
@@ -83,6 +85,8 @@ class Annotated:
             )
         if self.annotator != "reader" and not method.gamma:
             raise ValueError(f"gamma = 0 asks nobody: expected no ANNOTATOR={self.annotator}, or another GAMMA")
+        if self.threshold != SURE and not method.gamma:
+            raise ValueError("gamma = 0 asks nobody: expected no THRESHOLD, or another GAMMA")
         if method.gamma:
             method.require_epochs_with_names()
         if self.annotator == "file":
@@ -125,7 +129,7 @@ class Annotated:
         elsewhere = (work.parent / "result.json").exists() and not (work / "fit.json").exists()  # as in a fresh clone
         if answers.exists() and self.annotator == "browser" and (again or elsewhere):
             answers.rename(free_name(answers))
-        elif self.annotator != "browser" and not (work / "history.csv").exists():
+        elif self.annotator != "browser" and not (work / "history.csv").exists() and not self._reads(answers):
             answers.unlink(missing_ok=True)  # who can be asked again gives the same answers
         ledger = Ledger(annotator, self._names, answers) if method.gamma else None
         score, read = self._reports(method, dataset, reader)
@@ -139,7 +143,7 @@ class Annotated:
             "annotations": method.annotations_,
             "naming": _naming(method.history_),
             "cluster_sizes": np.bincount(method.labels_, minlength=method.n_classes).tolist(),
-            "notices": getattr(annotator, "notices", []),
+            "notices": annotator.notices(ledger.rows) if self.annotator == "file" else [],
             "seconds": {
                 phase: round(sum(row[f"{phase}_seconds"] for row in method.history_), 1)
                 for phase in ("training", "naming")
@@ -148,6 +152,9 @@ class Annotated:
             "arrays": {"centers": method.centers_},
             "clusters": {"class": np.array(self._names)[method.predict(dataset.images)]} if dataset.files else {},
         }
+
+    def _reads(self, answers: Path) -> bool:
+        return self.answers is not None and Path(self.answers).resolve() == answers.resolve()
 
     def _reports(self, method, dataset, reader):
         """What is reported after each epoch and every 300 steps; nothing where no class is known."""

@@ -60,20 +60,19 @@ def _by_people(experiment: Experiment, root: Path | None) -> list[dict]:
             variant = run["directory"].parent.name
             who = {"browser": "a person, in the browser", "file": "a file of answers"}[annotator]
             what = f"{who} ({variant.removeprefix('annotator-')})"
-            command = _command(experiment, run, annotator)
+            command = _command(experiment, run)
             rows[variant] = {"experiment": experiment.name, "variant": variant, "what": what, "command": command}
     return list(rows.values())
 
 
-def _command(experiment: Experiment, run: dict, annotator: str) -> str:
+def _command(experiment: Experiment, run: dict) -> str:
     """What repeats a person's run: the same settings, and the answers out of the file where it kept them."""
     usual = {**experiment.method_class().defaults(), **experiment.settings}
     given = {name: value for name, value in run["settings"].items() if name in OPTIONS and value != usual[name]}
     plain = lambda value: f"{value:g}" if isinstance(value, float) else value
     options = [f"{OPTIONS[name]}={plain(value)}" for name, value in given.items()]
     where = Path("results", "runs", *run["directory"].parts[-3:])
-    who = [f"ANNOTATOR={annotator}", *([f"ANSWERS={where / 'annotations.csv'}"] if annotator == "file" else [])]
-    return " ".join(["make", experiment.name, *options, *who])
+    return " ".join(["make", experiment.name, *options, f"ANNOTATOR=file ANSWERS={where / 'annotations.csv'}"])
 
 
 def page(experiment: Experiment, root: Path | None = None) -> str:
