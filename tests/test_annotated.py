@@ -60,6 +60,16 @@ def test_everything_is_recorded_and_is_that_of_the_model(finished, digits, monke
     assert len(answers) == 17 and answers[0] == "epoch,cluster,size,label,confidence,picture"
     with np.load(directory / "centers.npz") as kept:
         assert kept["pictures_6"].shape == (8, 8, 8, 1)
+    monkeypatch.setattr(results, "ROOT", directory.parents[3])
+    rows, validation = annotated.split(digits)
+    assert finished["cluster_sizes"] == np.bincount(method.predict(digits.images[rows]), minlength=10).tolist()
+    reader = annotated.kept_reader(digits, rows, "digits", 0.3)  # a ValueError if it was trained on other images
+    assert reader.threshold == 0.3
+    read = np.mean(reader.read(digits.images[1500:])[0] == digits.labels[1500:])
+    assert finished["metrics"]["reader_acc"]["value"] == read
+    seen = annotated.reconstruction_accuracy(method, reader, digits, validation)
+    assert finished["metrics"]["reconstruction_acc"]["value"] == seen
+    assert pd.read_csv(directory / "readings.csv")["reconstruction_acc"].iloc[-1] == seen  # of the last step
     assert "16 annotations" in tables.summary(finished, TINY)
 
 
@@ -79,6 +89,15 @@ def test_answers_from_a_file_repeat_the_run_exactly(finished, tmp_path, monkeypa
     ):
         np.testing.assert_array_equal(one["embeddings"], two["embeddings"])
 
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    own = again["directory"] / "annotations.csv"  # as the table's command has it
+    monkeypatch.setattr(annotated.Ledger, "ask", dies)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(TINY, Annotated("file", answers=str(own)), progress=False, force=True)
+    assert own.read_text() == answers.read_text()
+
 
 def test_accuracy_of_reconstructions_by_hand(digits):
     class Blurred:
@@ -95,15 +114,49 @@ def test_accuracy_of_reconstructions_by_hand(digits):
     assert annotated.reconstruction_accuracy(Blurred(), Sure(), digits, np.arange(4)) == 0.5
 
 
-def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
-    """No class is known: a person gives the names, here through the page's own routes."""
+@pytest.fixture
+def shades(tmp_path, monkeypatch):
+    """How an experiment runs on sixty images, dark and light by turns, in a flat folder."""
     random = np.random.default_rng(0)
     (tmp_path / "mine").mkdir()
     for i in range(60):
-        shade = 40 if i % 2 else 200
-        pixels = np.clip(random.normal(shade, 10, (12, 12)), 0, 255).astype(np.uint8)
+        pixels = np.clip(random.normal(40 if i % 2 else 200, 10, (12, 12)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "mine" / f"{i:02}.png")
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
+    return {"images": str(tmp_path / "mine"), "size": 12, "progress": False}
+
+
+OWN = Experiment("vae", "", "vae:VAE", "000", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"})
+
+
+def test_a_persons_answers_outlast_a_process_that_dies_in_the_first_round(shades, monkeypatch):
+    given_again = []
+
+    class Page:
+        def __init__(self, names, port):
+            pass
+
+        def annotate(self, questions, given):
+            given_again.append(len(given))
+            for question in questions:
+                if question.key not in given:
+                    yield question, Answer(0)
+                    if len(given_again) == 1:
+                        raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(annotated, "Browser", Page)
+    protocol = Annotated("browser", class_names=("dark", "light"))
+    with pytest.raises(KeyboardInterrupt):
+        training.run(OWN, protocol, **shades)
+    training.run(OWN, protocol, **shades)
+    assert given_again == [0, 1, 0]  # the first answer, on disk; then the second round
+
+
+def test_own_images_are_named_in_the_browser(shades, monkeypatch):
+    """No class is known: a person gives the names, here through the page's own routes."""
     pages = []
 
     class Page(annotated.Browser):
@@ -124,9 +177,8 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
             assert self._send(self.round, None, None)
 
     monkeypatch.setattr(annotated, "Browser", Page)
-    experiment = Experiment("vae", "", "vae:VAE", "000", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"})
     protocol = Annotated("browser", class_names=("dark", "light"))
-    result = training.run(experiment, protocol, images=str(tmp_path / "mine"), size=12, progress=False)
+    result = training.run(OWN, protocol, **shades)
     assert result["metrics"] == {} and result["annotations"] == 4 and sum(result["cluster_sizes"]) == 60
     assert result["settings"]["n_classes"] == 2
     found = pd.read_csv(result["directory"] / "clusters.csv")
@@ -138,13 +190,12 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
     assert re.match("mine-[0-9a-f]{8}-annotator-browser-classes-[0-9a-f]{8}-", result["directory"].parent.name)
     assert result["class_names_given"] == ["dark", "light"]
     before = (result["directory"] / "annotations.csv").read_text()
-    how = {"images": str(tmp_path / "mine"), "size": 12, "progress": False}
-    again = training.run(experiment, protocol, **how, force=True)  # asks anew, and keeps what was said before
+    again = training.run(OWN, protocol, **shades, force=True)  # asks anew, and keeps what was said before
     assert len(pages) == 2 and again["directory"] == result["directory"]
     assert (result["directory"] / "annotations-before-1.csv").read_text() == before
     shutil.rmtree(result["directory"] / "work")
     (result["directory"] / "model.weights.h5").unlink()
-    training.run(experiment, protocol, **how)  # as in a clone: a finished record, whose answers someone else gave
+    training.run(OWN, protocol, **shades)  # as in a clone: a finished record, whose answers someone else gave
     assert len(pages) == 3 and len(list(result["directory"].glob("annotations-before-*.csv"))) == 2
 
 
@@ -156,6 +207,7 @@ def test_own_images_are_named_in_the_browser(tmp_path, monkeypatch):
         ({"answers": "x.csv"}, "the annotator file reads ANSWERS=path"),
         ({"annotator": "file", "answers": "missing.csv"}, "missing.csv is no file of answers"),
         ({"annotator": "file", "answers": str(SOME)}, "answers-of-one-epoch.csv has no answer after epoch 5"),
+        ({"annotator": "browser", "threshold": 0.5}, "it has no effect on ANNOTATOR=browser, leave it out"),
         ({"threshold": 1.5}, "threshold must be in 0..1; received 1.5"),
         ({"annotator": "browser", "port": 80}, "the port .PORT. must be in 1024..65535; received 80"),
         ({"class_names": ("a", "a")}, "class names must be different words; received 'a', 'a'"),
@@ -205,7 +257,9 @@ def test_reconstructions_are_read_alike_by_any_reader(finished, digits, monkeypa
 def test_who_is_not_asked_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
     with pytest.raises(ValueError, match="gamma = 0 asks nobody: expected no ANNOTATOR=browser, or another GAMMA"):
-        training.run(TINY, Annotated("browser"), settings={"gamma": 0.0}, progress=False)
+        training.run(TINY, Annotated("browser"), settings={"gamma": 0.0, "depth": 2}, progress=False)
+    with pytest.raises(ValueError, match="gamma = 0 asks nobody: expected no THRESHOLD, or another GAMMA"):
+        training.run(TINY, Annotated(threshold=0.5), settings={"gamma": 0.0, "depth": 2}, progress=False)
 
 
 def test_few_images_of_ones_own_leave_some_to_train_on():

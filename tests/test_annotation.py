@@ -1,8 +1,10 @@
 """Annotators: answers survive, files repeat them, the page serves and refuses, the reader reads."""
 
+import dataclasses
 import io
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -74,6 +76,9 @@ def test_answers_to_other_pictures_are_kept_apart_and_asked_again(tmp_path):
     assert again.given == {(1, "1"): Answer(1)}  # whose picture is the same
     assert len(read_answers(tmp_path / "annotations-before-1.csv")) == 2 and len(read_answers(path)) == 2
     assert Ledger(None, NAMES, path).ask(other) == [Answer(1), Answer(1)]
+    with pytest.warns(UserWarning, match="2 answers are kept"), pytest.raises(ValueError, match="was not answered"):
+        Ledger(Script(), NAMES, path).ask([question(name, size=3, picture=other[0].picture + 1) for name in "01"])
+    assert read_answers(path) == {}  # before anybody answers anew
 
 
 def test_other_parts_of_a_cluster_leave_the_cluster_its_answer(tmp_path):
@@ -135,10 +140,10 @@ def test_a_file_repeats_a_run(tmp_path, kind):
         path.write_text("epoch,cluster,size,label,confidence\n1,0,10,dog,0.9\n1,0_1,10,,1\n")
     file = File(path, NAMES)
     assert Ledger(file, NAMES).ask([question("0"), question("0_1")]) == [Answer(1, 0.9), Answer(-1, 1)]
-    assert file.notices == []
+    assert file.notices({(1, "0"): {"size": 10, "picture": "x"}}) == []
     with pytest.warns(UserWarning, match="had 10 images when it was named, here it has 12, or shows another"):
         Ledger(file, NAMES).ask([question("0", size=12)])
-    assert len(file.notices) == 1
+    assert len(file.notices({(1, "0"): {"size": 12, "picture": "x"}, (1, "0_1"): {"size": 10, "picture": ""}})) == 1
     file.rows[1, "0"]["picture"] = "another"
     with pytest.warns(UserWarning, match="or shows another picture: this is no exact repetition"):
         Ledger(file, NAMES).ask([question("0")])
@@ -148,10 +153,12 @@ def test_a_file_repeats_a_run(tmp_path, kind):
         File(path, ("0", "1"))
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "epoch,cluster,size,label,confidence\nx,0,1,cat,1\n"])
+@pytest.mark.parametrize("text", ["", "long", "a,b\n1,2\n", "epoch,cluster,size,label,confidence\nx,0,1,cat,1\n"])
 def test_a_file_that_is_none_is_refused(tmp_path, text):
     path = tmp_path / "answers.csv"
     path.write_text(text)
+    if text == "long":  # a field that the csv module does not read
+        path.write_text("epoch,cluster\n1," + "0" * 140_000)
     if not text:
         assert read_answers(path) == {}  # nothing is answered yet
         path = tmp_path / "missing.csv"
@@ -212,6 +219,35 @@ def test_a_round_on_the_page(browser, client):
     assert [(q.cluster, answer) for q, answer in came] == [("0", Answer(2, 0.75)), ("0", None), ("0", Answer(-1, 1.0))]
 
 
+def test_an_answer_is_told_as_kept_when_whoever_takes_it_has_kept_it(browser):
+    asked, told = question("0"), []
+    taken = browser.annotate([asked], {})
+
+    def page():
+        while not browser.round:
+            time.sleep(0.01)
+        told.append(browser._send(browser.round, asked, Answer(1)))
+
+    sends = threading.Thread(target=page, daemon=True)
+    sends.start()
+    assert next(taken) == (asked, Answer(1))  # and here it would be written
+    sends.join(0.3)
+    assert told == []
+    threading.Thread(target=lambda: list(taken), daemon=True).start()
+    sends.join(5)
+    assert told == [True] and browser._send(browser.round, None, None)
+
+
+def test_a_round_with_an_open_question_goes_on(browser):
+    came, thread = start(browser, [question("0")])
+    assert browser._send(browser.round, None, None)  # past the page, which would not send it
+    assert thread.is_alive() and browser.questions
+    browser._send(browser.round, question("0"), Answer(0))
+    browser._send(browser.round, None, None)
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 def test_an_answer_to_a_round_that_is_over_reaches_nothing(browser, client):
     """Two tabs: one finishes, and what the other still shows is refused, also when it was on its way."""
     came, thread = start(browser, [question("0")])
@@ -258,11 +294,14 @@ def test_the_page_is_for_this_machine_alone(browser, client):
 
 def test_pictures_are_served(browser, client):
     ramp = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
-    start(browser, [question("0", picture=ramp)])
+    near = np.stack([np.zeros((4, 4, 1), np.uint8), np.full((4, 4, 1), 200, np.uint8)])
+    start(browser, [dataclasses.replace(question("0", picture=ramp), nearest=near)])
     name = browser.round
     served = np.array(Image.open(io.BytesIO(client.get(f"/picture/{name}/0.png", headers=HERE).data)))
     np.testing.assert_array_equal(served, np.round(255 * ramp[..., 0]))
-    assert client.get(f"/nearest/{name}/0/1.png", headers=HERE).status_code == 200
+    for j in (0, 1):
+        served = np.array(Image.open(io.BytesIO(client.get(f"/nearest/{name}/0/{j}.png", headers=HERE).data)))
+        np.testing.assert_array_equal(served, near[j, ..., 0])
     for missing in (f"/nearest/{name}/0/2.png", f"/picture/{name}/7.png", "/picture/other/0.png", "/picture//0.png"):
         assert client.get(missing, headers=HERE).status_code == 404
 
@@ -290,3 +329,5 @@ def test_reader_reads_and_knows_when_it_cannot(digits):
     assert list(said) == [asked[1]] and said[asked[1]].label == reader.read(one[1:2])[0][0]
     reader.threshold = 1.0
     assert [answer.label for _, answer in reader.annotate(asked, {})] == [-1, -1]
+    reader.threshold, reader._read = 0.75, lambda images: np.array([[0.25, 0.75], [0.5, 0.5]])
+    assert [answer.label for _, answer in reader.annotate(asked, {})] == [1, -1]

@@ -122,15 +122,52 @@ def test_annotations_by_hand(root):
     assert "a reader stood in for that person" in page
     found = drawing.curve(results.runs_of("mnist-vae", "annotator-reader", root), "history.csv", "epoch", "test_acc")
     assert found["mean"].tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65, 0.75])
+    assert found["x"].tolist() == [1, 2, 3, 4, 5] and found["std"].tolist() == pytest.approx([0.070711] * 5, abs=1e-6)
     drawn = drawing.write(root / "figures", root)
     assert len(drawn) == 5 and all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_figures_of_names_show_the_runs_that_they_name(root, monkeypatch):
+    vae_runs(root)
+    for seed, z, read in ((0, 10, 0.4), (0, 2, 0.2), (1, 2, 0.3)):
+        variant = "annotator-reader-" + ("" if z == 10 else f"z-dim-{z}-") + "gamma-0"
+        record(root, "mnist-vae", variant, seed, {}, {"reconstruction_acc": read, "test_acc": 0.1}, annotations=0)
+        folder = root / "runs" / "mnist-vae" / variant / f"seed-{seed}"
+        (folder / "readings.csv").write_text(f"epoch,reconstruction_acc\n0.5,{read}\n")
+    drawn, shown = [], []
+    note = lambda axes, found, label, colour, **how: drawn.append((label, found["x"].tolist(), found["mean"].tolist()))
+    monkeypatch.setattr(drawing, "_draw", note)
+    reference = results.reference(root)["mnist-vae"]
+    drawing.accuracy_by_annotations(root, root / "a.png")
+    label, x, y = drawn.pop()
+    assert label == "k-means centres" and x == [0, 20, 40, 60, 80] and y[0] == pytest.approx(0.35)
+    drawing.reconstruction_by_epoch(reference, root, root / "b.png")
+    by_label = {label: (x, y) for label, x, y in drawn}
+    assert by_label["without, ours"] == ([0.5], [0.4]) and by_label["with names (k-means), ours"][1] == [0.1, 0.3]
+    drawn.clear()
+    drawing.reconstruction_by_z_dim(reference, root, root / "c.png")
+    assert drawn[0][1] == [2] and drawn[0][2] == pytest.approx([0.25])  # the mean of both seeds
+    run = results.runs_of("mnist-vae", "annotator-reader", root)[0]
+    last = {"pictures_5": np.full((3, 8, 8, 1), 9, np.uint8), "pictures_1": np.zeros((3, 8, 8, 1), np.uint8)}
+    np.savez(run["directory"] / "centers.npz", labels_1=np.array([3, -1, 0]), labels_5=np.full(3, -1), **last)
+    monkeypatch.setattr(drawing, "rows_of_images", lambda *what: shown.append(what))
+    drawing.centers(run, root / "d.png")
+    rows, _, _, names = shown[0]
+    assert rows["epoch 1"].max() == 0 and rows["epoch 5"].min() == 9 and names == {"epoch 1": ["3", "?", "0"]}
 
 
 def test_runs_with_a_person_have_rows_of_their_own(root):
     scores = {"test_acc": 0.9, "reconstruction_acc": 0.5}
     record(root, "mnist-vae", "annotator-browser", 0, {"annotator": "browser"}, scores, annotations=64)
     page = annotation.page(experiments.get("mnist-vae"), root)
-    assert "| a person, in the browser (browser) | 64 | 0.9000 | – | – | 0.5000 | – | – | 1 | paper |" in page
+    again = "ANNOTATOR=file ANSWERS=results/runs/mnist-vae/annotator-browser/seed-0/annotations.csv"
+    mine = "| a person, in the browser (browser) | 64 | 0.9000 | – | – | 0.5000 | – | – | 1 | paper | `make mnist-vae"
+    assert f"{mine} {again}` |" in page
+    usual = experiments.get("mnist-vae").method_class().defaults()
+    settings = {**usual, "annotator": "file", "answers": "x", "n_clusters": 16, "clustering": "mixture", "a": 2.5}
+    record(root, "mnist-vae", "annotator-file-x", 0, settings, scores, annotations=64)
+    page = annotation.page(experiments.get("mnist-vae"), root)
+    assert "`make mnist-vae A=2.5 K=16 CLUSTERING=mixture ANNOTATOR=file ANSWERS=results/runs/" in page
 
 
 def test_fill_replaces_what_is_between_the_comments():
