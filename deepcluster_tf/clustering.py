@@ -85,7 +85,7 @@ def agglomerative(embeddings: np.ndarray, n_clusters: int) -> np.ndarray:
     return AgglomerativeClustering(n_clusters).fit_predict(embeddings)
 
 
-def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0, tries: int = 8) -> np.ndarray | None:
+def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0, tries: int = 12) -> np.ndarray | None:
     """Affinity propagation, whose preference is bisected until about n_clusters come out; memory grows as n squared.
 
     Args:
@@ -99,7 +99,8 @@ def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0,
         no run converged.
     """
     similarity = -cdist(embeddings, embeddings, "sqeuclidean")
-    low, high = similarity.sum(axis=1).min(), float(np.median(similarity))  # one cluster to many
+    low = similarity.sum(axis=1).min()  # one cluster
+    high = min(float(np.median(similarity)), 1e-6 * low)  # many; 0 where most are copies of one
     best, distance = None, np.inf
     for _ in range(tries):
         preference = -np.sqrt(low * high)  # the scale is what matters
@@ -116,6 +117,8 @@ def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0,
         if converged and found == n_clusters:
             break
         low, high = (low, preference) if found > n_clusters else (preference, high)
+        if low > 2 * high:  # near its upper end, and still too few
+            high /= 100
     return best
 
 

@@ -29,12 +29,15 @@ def run() -> None:
     from deepcluster_tf import experiments
     from deepcluster_tf.protocols.clusterings import Clusterings
 
-    known = experiments.get(given["experiment"]).method_class().defaults()
+    experiment = experiments.get(given["experiment"])
+    known = experiment.method_class().defaults()
     names = {**SETTINGS, "epochs": "epochs" if "epochs" in known else "max_epochs"}
     names["loss"] = "comparison" if "comparison" in known else "loss"
     losses = ("dot", "contrastive") if "comparison" in known else ("mse", "binary_crossentropy")
+    if given["loss"] and "comparison" in known and "comparison" not in experiment.settings:
+        raise ValueError(f"{experiment.name} compares by layers: expected no LOSS")
     if given["loss"] not in (None, *losses):
-        raise ValueError(f"the loss (LOSS) of {given['experiment']} must be {' or '.join(losses)}")
+        raise ValueError(f"the loss (LOSS) of {experiment.name} must be {' or '.join(losses)}")
     protocol = Clusterings(sample=5000 if given["quick"] == "1" else 0)
     run_experiment(given, protocol, {setting: given[option] for option, setting in names.items()})
 

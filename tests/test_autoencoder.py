@@ -223,3 +223,12 @@ def test_save_load_and_export(fitted, digits, tmp_path):
 def test_settings_out_of_range_are_refused(digits, settings, message):
     with pytest.raises(ValueError, match=message):
         Autoencoder(**settings).fit(digits.images, progress=False)
+
+
+def test_cross_entropy_is_what_the_residual_variant_trains_on(digits):
+    settings = {"architecture": "residual", "loss": "binary_crossentropy", "max_epochs": 1, "n_init": 1}
+    method = Autoencoder(**settings, embedding_dim=8, n_components=4).fit(digits.images[:100], progress=False)
+    x = digits.images[:100] / np.float32(255)
+    y = np.array(method.decoder_(method.transform(digits.images[:100])))
+    by_hand = -np.mean(x * np.log(y) + (1 - x) * np.log(1 - y))
+    assert method.history_[0]["loss"] == pytest.approx(by_hand, abs=0.15) and by_hand > 0.4  # an error is 0.25 at most

@@ -6,7 +6,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.cluster import hierarchy
 from scipy.sparse import csr_matrix
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
@@ -206,6 +208,87 @@ def test_agglomerative_and_affinity_propagation_find_blobs():
 def test_power_iteration_finds_blobs():
     points, truth = blobs(300, 3)
     assert agree(clustering.power_iteration(points, 3), truth)
+
+
+def test_power_iteration_against_the_papers_loop(monkeypatch):
+    """v <- W v / |W v|_1 with W = D^-1 A, until |d_t - d_{t-1}| <= 1e-5 / n; every start gives a column."""
+    random = np.random.default_rng(0)
+    graph = random.uniform(size=(30, 30)) * (random.uniform(size=(30, 30)) < 0.3)
+    graph = graph + graph.T + 0.01
+    given = []
+    original = clustering.kmeans
+    monkeypatch.setattr(clustering, "kmeans", lambda z, *rest, **how: given.append(z) or original(z, *rest, **how))
+    for seed in (0, 5):
+        clustering.power_iteration_of(csr_matrix(graph), 3, n_vectors=2, seed=seed)
+        draws = np.random.default_rng(seed)
+        for column in range(2):
+            v = draws.uniform(size=30)
+            v, speed = v / v.sum(), None
+            while True:
+                moved = np.array([sum(graph[i] * v) / sum(graph[i]) for i in range(30)])
+                moved /= sum(abs(moved))
+                before, speed, v = speed, abs(moved - v), moved
+                if before is not None and max(abs(speed - before)) <= 1e-5 / 30:
+                    break
+            np.testing.assert_allclose(given[-1][:, column], (v - v.mean()) / v.std(), rtol=1e-6, atol=1e-9)
+
+
+def test_neighbors_of_one_side_alone_and_opposite_ones():
+    # 2 is nearest to 1 alone, by cos = (1 + 0.05) / (|1, .1| |1, .5|); a cosine below 0 is no edge
+    graph = clustering.neighbor_graph(np.array([[1, 0], [1, 0.1], [1, 0.5]]), 1)
+    assert graph[1, 2] == graph[2, 1] == pytest.approx(1.05 / np.sqrt(1.01 * 1.25))
+    assert clustering.neighbor_graph(np.array([[1, 0], [-1, 0.2], [-1, -0.3]]), 2).toarray().min() == 0
+
+
+def test_agglomerative_is_wards():
+    for seed in range(50):
+        points = np.random.default_rng(seed).normal(size=(30, 2))
+        wards = hierarchy.fcluster(hierarchy.ward(points), 4, "maxclust")
+        average = hierarchy.fcluster(hierarchy.average(points), 4, "maxclust")
+        assert agree(clustering.agglomerative(points, 4), wards)
+        if not agree(average, wards):
+            return
+    raise AssertionError("the points do not tell the two apart")
+
+
+class Affine:
+    """Finds more clusters the higher the preference is: 12 + log2 of its distance from 0, negated; keeps all."""
+
+    runs = []
+
+    def __init__(self, preference, random_state, **_):
+        self.runs.append((preference, random_state))
+        self.k = int(np.clip(np.round(12 - np.log2(-preference)), 0, 30))
+
+    def fit_predict(self, similarity):
+        labels = np.arange(len(similarity)) % max(self.k, 1)
+        return labels if self.k else labels - 1
+
+
+@pytest.mark.parametrize("wanted", [4, 7, 9, 16])
+def test_affinity_propagation_looks_for_the_number_that_is_wanted(monkeypatch, wanted):
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    monkeypatch.setattr(Affine, "runs", [])
+    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    found = clustering.affinity_propagation(points, wanted, seed=5)
+    assert len(np.unique(found)) == wanted
+    similarity = -cdist(points, points, "sqeuclidean")
+    first = -np.sqrt(similarity.sum(axis=1).min() * np.median(similarity))  # the geometric mean
+    assert Affine.runs[0] == (pytest.approx(first), 5) and len({p for p, _ in Affine.runs}) == len(Affine.runs)
+
+
+def test_affinity_propagation_keeps_the_nearest_number(monkeypatch):
+    monkeypatch.setattr(Affine, "runs", [])
+    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(Affine, "fit_predict", lambda self, s: np.arange(len(s)) % (5 if len(self.runs) == 2 else 9))
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    assert len(np.unique(clustering.affinity_propagation(points, 4))) == 5  # neither the first nor the last
+
+
+def test_affinity_propagation_of_copies_and_of_more_clusters_than_blobs():
+    copies = np.concatenate([np.zeros((40, 2)), np.random.default_rng(0).normal(size=(10, 2)) * 5 + 20])
+    assert len(np.unique(clustering.affinity_propagation(copies, 3))) < 8
+    assert len(np.unique(clustering.affinity_propagation(blobs(120, 4)[0], 10))) > 6
 
 
 def test_power_iteration_parts_a_graph_of_two_cliques():

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
-from deepcluster_tf import experiments, results, tables, training
+from deepcluster_tf import datasets, experiments, results, tables, training
 from deepcluster_tf.experiments import Experiment
 from deepcluster_tf.figures import clusterings as drawing
 from deepcluster_tf.files import read_json
@@ -107,10 +108,80 @@ def test_the_search_is_kept(run, digits):
     if run["settings"].get("comparison") != "dot":  # the nearest by cosine is the image itself
         np.testing.assert_array_equal(kept["similar"][:, 0], kept["targets"])
     np.testing.assert_array_equal(kept["thumbnails"], digits.images[kept["rows"]])
+    with np.load(run["directory"] / "embeddings.npz") as left:
+        z = left["embeddings"].astype(np.float64)
+    if run["settings"].get("comparison") != "dot":
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+    for target, similar in zip(first, kept["similar"]):
+        order = np.argsort(-(z @ z[target]), kind="stable")[:12]
+        np.testing.assert_allclose(z[order] @ z[target], sorted(z @ z[target])[::-1][:12])
+        assert np.mean([np.array_equal(a, b) for a, b in zip(similar, digits.images[order])]) > 0.8  # but for ties
+    ones, products = np.flatnonzero(digits.labels == 1), z @ z.T
+    np.fill_diagonal(products, -np.inf)  # an image is not among its own ten nearest
+    hits = [np.mean(digits.labels[np.argsort(-products[i])[:10]] == 1) for i in ones]
+    assert run["metrics"]["precision_1"]["value"] == pytest.approx(np.mean(hits), abs=0.002)
     each = [run["metrics"][f"precision_{name}"]["value"] for name in digits.class_names]
     assert run["metrics"]["precision"]["value"] == pytest.approx(np.mean(each)) and np.mean(each) > 0.2
     if run["settings"].get("comparison") != "dot":  # by dot product, long vectors are near to everything
         assert min(each) > 0.1
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are made, kept rather than written."""
+    made = []
+    monkeypatch.setattr(drawing, "save", lambda figure, path: made.append(figure) or path)
+    return made
+
+
+def test_rows_of_a_search_are_of_their_class_and_the_best_is_first(monkeypatch):
+    shown = []
+    monkeypatch.setattr(drawing, "rows_of_images", lambda *what: shown.append(what))
+    scores = {f"precision_{name}": {"value": value} for name, value in (("cat", 0.2), ("dog", 0.7), ("owl", 0.4))}
+    run = {"metrics": {"precision": {"value": 0.43}, **scores}, "class_names": ["cat", "dog", "owl"]}
+    images = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1)
+    drawing.searches(run, {"targets": images, "similar": images[:, None] + np.uint8(10)}, "a title", None)
+    rows = shown[0][0]
+    assert [label.split("\n") for label in rows] == [["dog", "0.70"], ["owl", "0.40"], ["cat", "0.20"]]
+    assert [line.ravel().tolist() for line in rows.values()] == [[1, 11], [2, 12], [0, 10]]
+
+
+def test_what_the_figures_of_encodings_show(figures, tmp_path, monkeypatch):
+    (tmp_path / "curve.csv").write_text("epoch,pairs_loss\n0.5,0.69\n1,0.5\n")
+    run = {"directory": tmp_path, "accuracy_curve": [[0.1, 0.0], [0.55, 0.3], [1.0, 1.0]], "class_names": ["a", "b"]}
+    drawing.losses({"one": run}, None)
+    curve, plateau = figures[-1].axes[0].lines
+    assert curve.get_ydata().tolist() == [0.69, 0.5] and plateau.get_ydata()[0] == pytest.approx(np.log(2))
+    drawing.simulation(run, {"one": 0.3}, None)
+    simulated, point = figures[-1].axes[0].lines
+    assert simulated.get_xdata().tolist() == [0, 0.3, 1] and simulated.get_ydata().tolist() == [0.1, 0.55, 1]
+    assert point.get_ydata().tolist() == [0.55]
+    drawn = {"points": np.float16([[0, 0], [1, 1], [2, 2]]), "classes": np.int16([0, 1, 0])}
+    monkeypatch.setattr(drawing, "projection", lambda run: drawn)
+    drawing.thumbnails(run, {"rows": [1], "thumbnails": np.zeros((1, 2, 2, 3), np.uint8)}, "a title", None)
+    dots = figures[-1].axes[0].collections[0]
+    for place, colour in zip(dots.get_offsets(), dots.get_facecolors()):
+        assert to_hex(colour) == drawing.COLOURS[drawn["classes"][int(place[0])]]
+    monkeypatch.setattr(drawing, "projection", lambda run: None)
+    drawing.thumbnails(run, {}, "a title", None)
+    assert "where it ran" in figures[-1].axes[0].texts[0].get_text()
+
+
+def test_the_map_is_of_the_best_encoding(figures, tmp_path, monkeypatch):
+    from test_tables import REPOSITORY, record
+
+    (tmp_path / "reference.json").write_text((REPOSITORY / "results" / "reference.json").read_text())
+    for name, ari in (("cifar-control", 0.04), ("cifar-ae", 0.06), ("cifar-similarity", 0.05)):
+        more = {"class_names": ["a"], "accuracy_curve": [[0.1, 0.0], [1.0, 1.0]]}
+        record(tmp_path, name, "paper", 0, {}, {"ari_kmeans": ari}, **more)
+        empty = np.zeros((1, 4, 4, 3), np.uint8)
+        folder = tmp_path / "runs" / name / "paper" / "seed-0"
+        np.savez(folder / "pictures.npz", targets=empty, similar=empty[None])
+    mapped = []
+    monkeypatch.setattr(drawing, "thumbnails", lambda run, kept, title, path: mapped.append(title) or path)
+    monkeypatch.setattr(drawing, "rows_of_images", lambda *what: what[2])
+    drawing.write(tmp_path / "figures", tmp_path)
+    assert mapped == ["convolutional autoencoder"]
 
 
 def test_figures_are_drawn(run, tmp_path):
@@ -130,9 +201,65 @@ def test_figures_are_drawn(run, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+class Stub:
+    """A fitted method of four clusters, whose k-means has an empty one, and whose mixture knows the classes."""
+
+    n_clusters, seed, notices_, history_, seconds_, decoder_ = 4, 1, ["told in fitting"], [], {}, None
+    by_dot_product = False
+
+    def fit(self, images, **how):
+        return self
+
+    def transform(self, images):
+        return np.stack([images[:, 0, 0, 0] // 60, images[:, 0, 0, 0]], axis=1).astype(np.float64)
+
+    def predict(self, images, by):
+        return images[:, 0, 0, 0].astype(int) // 60 if by == "mixture" else np.zeros(len(images), int)
+
+
+def test_clusters_scores_and_notices_are_those_of_their_images(monkeypatch):
+    """Four classes of sixty images by their shade; agglomerative clustering sees twenty of 240."""
+    images = np.arange(240, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    order = np.random.default_rng(3).permutation(240)
+    classes = np.arange(240)[order] // 60
+    nothing = slice(240, 240)
+    data = datasets.Dataset("shades", images[order], classes, slice(0, 240), nothing, ("a", "b", "c", "d"), "")
+    monkeypatch.setattr(clusterings, "SUBSETS", {"agglomerative": 20, "affinity": 20})
+    monkeypatch.setattr(clusterings.clustering, "agglomerative", lambda z, k: z[:, 0].astype(int))
+    monkeypatch.setattr(clusterings.clustering, "affinity_propagation", lambda z, k, seed: np.arange(len(z)) % 3)
+    monkeypatch.setattr(clusterings, "invariance", lambda *_: 0.0)
+    subsets = []
+    for seed in (1, 2):
+        method = Stub()
+        method.seed = seed
+        found = Clusterings().carry_out(method, data, "shades", None, False, progress=False)
+        subset = np.flatnonzero(found["clusters"]["agglomerative"] >= 0)
+        subsets.append(subset)
+        assert found["metrics"]["ari_agglomerative"]["value"] == 1 and len(subset) == 20
+        np.testing.assert_array_equal(found["clusters"]["agglomerative"][subset], classes[subset])
+    assert subset.tolist() != list(range(20)) and subsets[0].tolist() != subsets[1].tolist()
+    assert found["metrics"]["ari_mixture"]["value"] == 1 > found["metrics"]["ari_kmeans"]["value"]
+    assert found["cluster_sizes"]["mixture"] == [60] * 4 and found["cluster_sizes"]["kmeans"] == [237, 1, 1, 1]
+    notices = set(found["notices"])
+    assert {"kmeans: one cluster holds 100% of the images", "kmeans: 3 empty cluster(s) refilled"} <= notices
+    assert {"told in fitting", "affinity found 3 clusters, not 4"} <= notices
+
+
+def test_guessing_and_power_iteration_are_of_the_seed(monkeypatch):
+    seeds, method = [], Stub()
+    monkeypatch.setattr(clusterings.clustering, "power_iteration", lambda z, k, seed: seeds.append(seed))
+    guessed = []
+    for method.seed in (4, 5):
+        guessed.append(clusterings.assign(method, "random", None, np.zeros((50, 2))).tolist())
+        clusterings.assign(method, "power_iteration", None, np.zeros((50, 2)))
+    assert guessed[0] != guessed[1] and seeds == [4, 5]
+
+
 def test_sparsity_by_hand():
     # 0.001 and 0 are below a hundredth of 1; of the second row nothing is
     assert clusterings.sparsity(np.array([[1.0, 0.001, 0.0, 0.5], [1, -1, 1, -1]])) == 0.25
+    # 0.005 alone is: each row has a scale of its own, and 0.02 is two hundredths
+    assert clusterings.sparsity(np.array([[1.0, 0.02, 0.005, 1.0], [0.01, 0.01, 0.01, 0.01]])) == 1 / 8
 
 
 def test_invariance_by_hand(digits):
@@ -148,6 +275,12 @@ def test_invariance_by_hand(digits):
 
     assert clusterings.invariance(Blind(), digits.images[:5]) == pytest.approx(0)
     assert clusterings.invariance(Numbered(), digits.images[:5]) == pytest.approx(1)
+    seen = []
+    spy = Stub()
+    spy.transform = lambda images: seen.append(images) or images.reshape(len(images), -1)
+    clusterings.invariance(spy, digits.images[:5])
+    for one, other in ((seen[0], seen[1]), (seen[0], digits.images[:5] / 255), (seen[1], digits.images[:5] / 255)):
+        assert np.abs(one - other).max() > 0.1
 
 
 def test_one_cluster_for_nearly_all_is_noticed():
@@ -176,7 +309,8 @@ def test_claims_are_judged_by_the_numbers():
         "- the similarity scores best: confirmed (of its encodings, best is similarity, dot product 0.0500, then "
         "control 0.0400, representation 0.0300)"
     )
-    assert second.endswith("confirmed (over the seeds, representation ± 0.0010, similarity, dot product ± 0.0030)")
+    steadiest = "over the seeds, representation ± 0.0010, similarity, dot product ± 0.0030"  # the matrix is not its
+    assert second == f"- the representation trains most steadily: confirmed ({steadiest})"
     assert third.endswith("refuted (control 0.0400; not above it: representation 0.0300)")
     assert fourth.endswith("confirmed (control 0.0400, guessing 0.0000)")
     rows[2]["ari"] = 0.055

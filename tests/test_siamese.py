@@ -1,12 +1,15 @@
 """The siamese encoders and the control: views, losses by hand, plateau, resuming, what is exported."""
 
+import itertools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, losses, networks
+from deepcluster_tf import checkpoints, fitting, losses, networks
+from deepcluster_tf.methods import control
 from deepcluster_tf.methods.control import Control
 from deepcluster_tf.methods.siamese import COMPARISONS, Siamese
 
@@ -79,6 +82,34 @@ def test_views_differ_from_each_other_and_from_the_image(digits):
     np.testing.assert_array_equal(method.view(0)(x, training=False), x)
 
 
+def test_in_training_two_views_are_compared(digits):
+    """Not the images themselves; without rotation and zoom a view is the image or its mirror image."""
+    method = Siamese(**{**DOT, "rotation": 0.0, "zoom": 0.0})
+    method._build((8, 8, 1))
+    model, x = method._model(1), digits.images[:32] / np.float32(255)
+    compared = [np.array(model(x, training=training)["pairs"]) for training in (True, False)]
+    assert np.abs(compared[0] - compared[1]).max() > 1e-3
+    view = np.array(method.view(0)(x, training=True))
+    mirrored = [np.abs(a - b[:, ::-1]).max() < 1e-4 for a, b in zip(view, x)]
+    same = [np.abs(a - b).max() < 1e-4 for a, b in zip(view, x)]
+    assert any(mirrored) and any(same) and all(m or s for m, s in zip(mirrored, same))
+
+
+def test_the_seed_reaches_weights_views_and_order(digits, monkeypatch):
+    orders, views, weights = [], [], []
+    original = fitting.shuffled_rows
+    note = lambda n, size, seed, *rest, **how: orders.append(seed) or original(n, size, seed, *rest, **how)
+    monkeypatch.setattr(fitting, "shuffled_rows", note)
+    for seed in (0, 1):
+        method = Siamese(**{**SMALL, "epochs": 0}, seed=seed)
+        method._build((8, 8, 1))
+        weights.append(method.encoder_.get_weights()[0])
+        views += [np.array(method.view(i)(digits.images[:8] / np.float32(255), training=True)) for i in (0, 1)]
+        Siamese(**{**SMALL, "epochs": 1}, seed=seed).fit(digits.images[:128], progress=False)
+    assert set(orders) == {0, 1} and np.abs(weights[0] - weights[1]).max() > 0.01
+    assert all(np.abs(a - b).max() > 0.01 for a, b in itertools.combinations(views, 2))
+
+
 def test_strong_views_are_cut_out_and_of_other_colours():
     """A grey image may not become coloured, a coloured one may become grey; a cut shows a part, larger."""
     rng = np.random.default_rng(0)
@@ -105,6 +136,9 @@ def test_it_begins_at_the_plateau_and_learns(digits, fitted):
     plateau = math.log(128) if fitted.comparison == "contrastive" else math.log(2)
     first, last = fitted.history_[0][name], fitted.history_[-1][name]
     assert first == pytest.approx(plateau, rel=0.15) and last < 0.97 * first
+    if fitted.comparison == "dot":
+        for row in fitted.history_:
+            assert row["loss"] == pytest.approx(row["pairs_loss"] + 0.01 * row["size_loss"], rel=1e-5)
     assert fitted.labels_.shape == (1797,) and fitted.n_iter_ == 6 * 14
 
 
@@ -195,12 +229,16 @@ def test_downscaling_is_the_mean_of_patches(digits, tmp_path):
     assert method.decoded_centers()["mixture"].shape == (10, 8, 8, 1)
 
 
-def test_principal_components_are_scikit_learns(digits):
+def test_principal_components_are_scikit_learns(digits, monkeypatch):
     from sklearn.decomposition import PCA
 
     method = Control(reducer="pca", size=4, n_components=8, n_init=1).fit(digits.images)
     pixels = digits.images.reshape(1797, -1) / np.float32(255)
     found = PCA(16, svd_solver="randomized", random_state=0).fit(pixels)
+    seeds = []
+    monkeypatch.setattr(control, "PCA", lambda *_, random_state, **__: seeds.append(random_state) or found)
+    Control(reducer="pca", size=4, n_components=8, n_init=1, seed=7).fit(digits.images)
+    assert seeds == [7]
     np.testing.assert_allclose(method.transform(digits.images), found.transform(pixels), atol=1e-3)
     back = method.decoder_(method.transform(digits.images[:5])).numpy().reshape(5, -1)
     np.testing.assert_allclose(back, found.inverse_transform(found.transform(pixels[:5])), atol=1e-3)
@@ -211,11 +249,14 @@ def test_principal_components_are_scikit_learns(digits):
     [
         ({"size": 3}, "size .SCALE. must divide the images' 8x8; received 3"),
         ({"reducer": "umap"}, "reducer must be downscale or p"),
+        ({"reducer": "pca", "size": 8, "n": 50}, "need as many images; received 50: give more, or a smaller .*SCALE"),
     ],
 )
 def test_control_refuses(digits, settings, message):
     with pytest.raises(ValueError, match=message):
-        Control(**{"n_components": 4, **settings}).fit(digits.images)
+        settings = dict(settings)
+        n = settings.pop("n", 1797)
+        Control(**{"n_components": 4, **settings}).fit(digits.images[:n])
 
 
 def test_residual_networks_mirror_each_other():
@@ -224,5 +265,30 @@ def test_residual_networks_mirror_each_other():
     images = np.array(decoder(z))
     assert z.shape == (2, 307) and images.shape == (2, 32, 32, 3) and images.min() > 0 and images.max() < 1
     assert len([layer for layer in encoder.layers if "add" in layer.name]) == 3
-    with pytest.raises(ValueError, match="height and width must be multiples of 8; received 28x28"):
+    # each convolution without a bias and with four numbers a filter for its normalisation, two of which train
+    block = lambda i, o, short: 9 * i * o + 4 * o + 9 * o * o + 4 * o + (i * o + 4 * o if short else 0)
+    stem, dense = 9 * 3 * 32 + 4 * 32, 4 * 4 * 128 * 307 + 307
+    assert encoder.count_params() == stem + block(32, 32, 0) + block(32, 64, 1) + block(64, 128, 1) + dense
+    back = lambda i, o, short: 9 * i * i + 4 * i + 9 * i * o + 4 * o + (i * o + 4 * o if short else 0)
+    first, last = 307 * 2048 + 2048, 9 * 32 * 3 + 3
+    assert decoder.count_params() == first + back(128, 64, 1) + back(64, 32, 1) + back(32, 32, 0) + last
+    linear = [layer for layer in encoder.layers if layer.name.endswith("_2_linear")]
+    assert len(linear) == len([layer for layer in decoder.layers if layer.name.endswith("_1_linear")]) == 3
+    with pytest.raises(ValueError, match="height and width .SIZE. must be multiples of 8; received 28x28"):
         networks.residual_encoder((28, 28, 1))
+
+
+def test_a_block_whose_convolutions_are_nothing_is_its_shortcut():
+    images = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype("float32")
+    for network, block, given in (
+        (networks.residual_encoder((32, 32, 3)), "block1", "stem_relu"),
+        (networks.residual_decoder((32, 32, 3)), "block1", "block2_relu"),
+    ):
+        for part in ("1", "2"):
+            kernel = network.get_layer(f"{block}_{part}")
+            kernel.set_weights([0 * weight for weight in kernel.get_weights()])
+        parts = [network.get_layer(name).output for name in (given, f"{block}_relu")]
+        x = images if network.name == "encoder" else images.reshape(2, -1)[:, :307]
+        before, after = keras.Model(network.input, parts)(x)
+        np.testing.assert_allclose(after, before, atol=1e-6)
+        assert np.abs(before).max() > 0.01

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from deepcluster_tf import results
-from deepcluster_tf.figures.style import COLOURS, projection, rows_of_images, save
+from deepcluster_tf.figures.style import COLOURS, blank, projection, rows_of_images, save
 
 
 def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
@@ -24,7 +24,7 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
         rows = {f"{precision[c][0]}\n{precision[c][1]:.2f}": lines[c] for c in order}
     captions = {label: ["target", *map(str, range(1, len(lines[0])))] for label in list(rows)[:1]}
     said = ", and the precision of the ten nearest" if "precision" in run["metrics"] else ""
-    return rows_of_images(rows, f"{title}: the most similar images, the target among them{said}", path, captions)
+    return rows_of_images(rows, f"{title}: the most similar images, the target not left out{said}", path, captions)
 
 
 def losses(runs: dict[str, dict], path: Path) -> Path:
@@ -57,12 +57,14 @@ def simulation(run: dict, found: dict[str, float], path: Path) -> Path:
     return save(figure, path)
 
 
-def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path | None:
-    """UMAP of all encodings, with some of the images in their places; None where it cannot be made here."""
+def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
+    """UMAP of all encodings, with some of the images in their places; says so where it cannot be made here."""
     drawn = projection(run)
-    if not drawn:
-        return None
     figure, axes = plt.subplots(figsize=(10, 9), layout="constrained")
+    if not drawn:
+        axes.set(xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
+        blank(axes, "its embeddings are where it ran")
+        return save(figure, path)
     points, order = drawn["points"].astype(np.float32), np.random.default_rng(0).permutation(len(drawn["points"]))
     colours = np.array(COLOURS)[drawn["classes"][order]]
     axes.scatter(*points[order].T, s=0.6, c=colours, linewidths=0, rasterized=True)
@@ -104,7 +106,7 @@ def write(folder: Path, root: Path) -> list[Path]:
         )
         best = max(indices, key=indices.get)
         written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-encodings-map.png"))
-    return [path for path in written if path] + own(root)
+    return written + own(root)
 
 
 def own(root: Path) -> list[Path]:

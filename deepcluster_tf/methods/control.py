@@ -73,7 +73,10 @@ class Control(EncodingMethod):
         self._require(n_clusters=(2, len(images)))
         self.n_components = min(self.n_components, values, len(images))
         if self.reducer == "pca" and values > len(images):
-            raise ValueError(f"{values} principal components need as many images; received {len(images)}")
+            raise ValueError(
+                f"{values} principal components need as many images; received {len(images)}: give more, or a smaller "
+                "scaled size (SCALE)"
+            )
         return images
 
     def _learn(self, images, directory, progress, strategy):

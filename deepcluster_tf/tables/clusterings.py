@@ -93,18 +93,19 @@ def _precision_by_class(reference: dict, root: Path | None) -> str:
     return markdown.rows(["Precision of the ten nearest of", *names], lines) if lines else ""
 
 
-def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()) -> list[str]:
-    """What document 003 claims, confirmed or refuted by the adjusted Rand index of k-means.
+def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = (), by: str = "kmeans") -> list[str]:
+    """What document 003 claims, confirmed or refuted by the adjusted Rand index of a clustering.
 
     Args:
         found: from `table`; its first rows are of the control.
         learned: the encodings that are learned, by their names.
-        beyond: encodings that the document does not have; they do not count as its best.
+        beyond: encodings that the document does not have; they do not count as its best or steadiest.
+        by: the clustering.
 
     Returns:
         a line for each claim; one that says so while a row has fewer than two runs.
     """
-    ours = found[found["by"] == "kmeans"].set_index("what")
+    ours = found[found["by"] == by].set_index("what")
     if ours.loc[ours.index.isin(learned), "ari_std"].isna().any() or ours["ari"].isna().any():
         return ["The document's claims are judged when every row has runs of several seeds."]
     ari, deviation = ours["ari"], ours["ari_std"]
@@ -113,12 +114,12 @@ def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()
     control, guessed = ari.index[0], found[found["by"] == "random"]["ari"].iloc[0]
     theirs = ari.drop(list(beyond))
     best, below = theirs.idxmax(), [name for name in learned if ari[name] <= ari[control]]
-    pairs = ("representation", "similarity, dot product")
+    by_steadiness = deviation[[name for name in theirs.index if name in learned]].sort_values().index
     judged = [
-        ("the similarity scores best", best == pairs[1], f"of its encodings, best is {said(best)}, then "
-         + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
-        ("the representation trains more steadily than the similarity", deviation[pairs[0]] < deviation[pairs[1]],
-         "over the seeds, " + ", ".join(map(steady, pairs))),
+        ("the similarity scores best", best == "similarity, dot product", f"of its encodings, best is {said(best)}, "
+         "then " + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
+        ("the representation trains most steadily", by_steadiness[0] == "representation",
+         "over the seeds, " + ", ".join(map(steady, by_steadiness))),
         ("every learned encoding is above the control", not below,
          f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
         ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
@@ -134,7 +135,9 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
         lines += [f"## {title}", "", _grid(found, reference, name), ""]
     learned = [of["what"] for of in reference["rows"] if of["experiment"] != reference["rows"][0]["experiment"]]
     beyond = tuple(of["what"] for of in reference["rows"] if of.get("beyond"))
-    lines += ["## The document's claims, by k-means", "", *claims(found, learned, beyond), ""]
+    for by in ("kmeans", "mixture"):
+        lines += [f"## The document's claims, by {reference['clusterings'][by]}", ""]
+        lines += [*claims(found, learned, beyond, by), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), ""]
     lines += [_precision_by_class(reference, root), "", reference["protocol"], ""]
     lines += [EXPLAINED, ""]
