@@ -67,7 +67,7 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
         return save(figure, path)
     points, order = drawn["points"].astype(np.float32), np.random.default_rng(0).permutation(len(drawn["points"]))
     colours = np.array(COLOURS)[drawn["classes"][order]]
-    axes.scatter(*points[order].T, s=0.6, c=colours, linewidths=0, rasterized=True)
+    axes.scatter(*points[order].T, s=3, c=colours, linewidths=0, rasterized=True)
     for row, image in zip(kept["rows"], kept["thumbnails"]):
         axes.add_artist(AnnotationBbox(OffsetImage(image.squeeze(), zoom=0.6), points[row], frameon=False))
     axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
