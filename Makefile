@@ -122,7 +122,8 @@ fashion-dcec-table: $(VENV)/.installed ## every row of document 004's Table 1, i
 	@$(PY) runners.tables && $(PY) runners.figures
 
 WAYS := "" --threshold=0.5 --rate=0.001 --k=16 "--k=16 --depth=1" "--k=16 --clustering=mixture --depth=1" \
-  "--k=24 --clustering=mixture" "--k=24 --clustering=mixture --depth=1" "--k=40 --clustering=mixture --depth=1" \
+  "--k=24 --clustering=mixture" "--k=24 --clustering=mixture --depth=1" "--k=32 --clustering=mixture --depth=1" \
+  "--k=40 --clustering=mixture --depth=1" \
   "--k=16 --clustering=mixture --rate=0.001" "--k=16 --clustering=mixture --depth=1 --epochs=6" \
   "--k=16 --distance=mahalanobis --decay=gaussian" --clustering=mixture "--k=16 --clustering=mixture" \
   "--query=random --k=16" "--query=uncertain --k=16" "--query=random --k=90" "--query=uncertain --k=90" --gamma=0
