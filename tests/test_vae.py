@@ -177,6 +177,7 @@ def test_k_by_the_elbow_and_parts_of_clusters(digits):
     assert [row["annotations"] for row in method.history_] == [0, 2 * k[1], 2 * (k[1] + k[2]), 2 * (k[1] + k[2])]
 
 
+@pytest.mark.usefixtures("rare_checkpoints")
 def test_pictures_that_were_being_named_are_those_of_the_first_time(digits, tmp_path, monkeypatch):
     """A process dies while a person answers; the epoch, trained again, comes out otherwise, as on another machine."""
     answers = tmp_path / "annotations.csv"
@@ -222,6 +223,13 @@ def test_few_images_are_gone_over_again_and_again(digits):
     assert method.n_iter_ == 30  # 10 batches an epoch, thrice
 
 
+@pytest.fixture
+def rare_checkpoints(monkeypatch):
+    """However slow the machine is, none is written before the fit ends."""
+    monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (math.inf,))
+
+
+@pytest.mark.usefixtures("rare_checkpoints")
 def test_answers_to_later_epochs_keep_what_was_shown(digits, tmp_path):
     """A process dies in the third epoch's answers, and its checkpoint is of before the second's."""
 
