@@ -164,7 +164,8 @@ def test_what_the_figures_of_encodings_show(figures, tmp_path, monkeypatch):
         assert to_hex(colour) == drawing.COLOURS[drawn["classes"][int(place[0])]]
     monkeypatch.setattr(drawing, "projection", lambda run: None)
     drawing.thumbnails(run, {}, "a title", None)
-    assert "where it ran" in figures[-1].axes[0].texts[0].get_text()
+    said = figures[-1].axes[0].texts[0].get_text()
+    assert "where it ran" in said and "not recorded" not in said
 
 
 def test_the_map_is_of_the_best_encoding(figures, tmp_path, monkeypatch):
@@ -243,6 +244,9 @@ def test_clusters_scores_and_notices_are_those_of_their_images(monkeypatch):
     notices = set(found["notices"])
     assert {"kmeans: one cluster holds 100% of the images", "kmeans: 3 empty cluster(s) refilled"} <= notices
     assert {"told in fitting", "affinity found 3 clusters, not 4"} <= notices
+    method.seed = 23  # six guesses of four clusters without the last one: that is no finding
+    notices = Clusterings(sample=6).carry_out(method, data, "shades", None, False, progress=False)["notices"]
+    assert not any(notice.startswith("random") for notice in notices)
 
 
 def test_guessing_and_power_iteration_are_of_the_seed(monkeypatch):

@@ -63,7 +63,7 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
     figure, axes = plt.subplots(figsize=(10, 9), layout="constrained")
     if not drawn:
         axes.set(xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
-        blank(axes, "its embeddings are where it ran")
+        blank(axes, "its embeddings are kept on the machine where it ran:\nrun it here with FORCE=1")
         return save(figure, path)
     points, order = drawn["points"].astype(np.float32), np.random.default_rng(0).permutation(len(drawn["points"]))
     colours = np.array(COLOURS)[drawn["classes"][order]]

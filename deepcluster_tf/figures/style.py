@@ -94,9 +94,9 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
         return dict(arrays)
 
 
-def blank(axes, command: str) -> None:
-    """Say in a place that is not recorded yet which command fills it."""
-    axes.text(0.5, 0.5, f"not recorded yet:\n{command}", ha="center", va="center", transform=axes.transAxes)
+def blank(axes, why: str) -> None:
+    """Say in an empty place why nothing is drawn there."""
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
 
 
 def save(figure, path: Path) -> Path:

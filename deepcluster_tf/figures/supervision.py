@@ -58,7 +58,7 @@ def projections(found: list[dict], path: Path) -> Path:
         axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"supervision {100 * level:g} %")
         drawn = result and projection(result)
         if not drawn:
-            blank(axes, supervision.command("fashion-dcec", level))
+            blank(axes, f"not recorded yet:\n{supervision.command('fashion-dcec', level)}")
             continue
         order = np.random.default_rng(0).permutation(len(drawn["points"]))  # no class hides another
         colours = np.array(COLOURS)[drawn["classes"][order]]

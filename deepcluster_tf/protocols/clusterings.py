@@ -104,7 +104,7 @@ class Clusterings:
                 clusters, empty = clustering.refill_empty(clusters, z[some], method.n_clusters)
                 found["notices"] += [f"{by}: {len(empty)} empty cluster(s) refilled"] if empty else []
             found["cluster_sizes"][by] = np.bincount(clusters).tolist()
-            if (k := len(found["cluster_sizes"][by])) != method.n_clusters:
+            if by == "affinity" and (k := len(found["cluster_sizes"][by])) != method.n_clusters:
                 found["notices"].append(f"{by} found {k} clusters, not {method.n_clusters}")
             if by != "random":
                 found["clusters"][by] = np.full(n, -1)  # an image that was not among those clustered
