@@ -170,6 +170,12 @@ def test_runs_with_a_person_have_rows_of_their_own(root):
     assert "`make mnist-vae A=2.5 K=16 CLUSTERING=mixture ANNOTATOR=file ANSWERS=results/runs/" in page
 
 
+def test_a_cell_by_hand():
+    assert [markdown.cell(x) for x in (0.12345, -0.00004, np.nan)] == ["0.1235", "0.0000", markdown.DASH]
+    assert markdown.cell(0.5536, 0.00006, percent=True) == "55.360 ± 0.006"
+    assert [markdown.cell(x, sign="+") for x in (0.01, -0.01)] == ["+0.0100", "-0.0100"]
+
+
 def test_fill_replaces_what_is_between_the_comments():
     text = "a\n<!-- table x: by make -->\nold\n<!-- end -->\nb\n<!-- table y: by make -->\n<!-- end -->\n"
     filled = markdown.fill(text, "table x", "new")

@@ -15,7 +15,7 @@ def cell(value: float, std: float = np.nan, sign: str = "", percent: bool = Fals
     if np.isnan(value):
         return DASH
     scale, digits = (100, 3) if percent else (1, 4)
-    return f"{scale * value:{sign}.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
+    return f"{scale * value:{sign}z.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
 
 
 def rows(header: list[str], cells: list[list[str]]) -> str:
