@@ -101,23 +101,30 @@ def affinity_propagation(embeddings: np.ndarray, n_clusters: int, seed: int = 0,
     similarity = -cdist(embeddings, embeddings, "sqeuclidean")
     low = similarity.sum(axis=1).min()  # one cluster
     high = min(float(np.median(similarity)), 1e-6 * low)  # many; 0 where most are copies of one
-    best, distance = None, np.inf
+    best, distance, too_many = None, np.inf, False
     for _ in range(tries):
         preference = -np.sqrt(low * high)  # the scale is what matters
         run = AffinityPropagation(
-            affinity="precomputed", preference=preference, damping=0.9, max_iter=400, random_state=seed
+            affinity="precomputed",
+            preference=preference,
+            damping=0.95,  # with less, many points at like distances are all exemplars, then none, and so on
+            max_iter=2000,
+            convergence_iter=100,
+            random_state=seed,
         )
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
             labels = run.fit_predict(similarity)
-        converged = not any(issubclass(each.category, ConvergenceWarning) for each in said)
         found = len(np.unique(labels[labels >= 0]))  # none where the preference is too low for any exemplar
-        if converged and found and abs(found - n_clusters) < distance:
+        beginning = found == len(embeddings) > n_clusters  # where every point is an exemplar
+        converged = found and not beginning and not any(issubclass(each.category, ConvergenceWarning) for each in said)
+        if converged and abs(found - n_clusters) < distance:
             best, distance = labels, abs(found - n_clusters)
         if converged and found == n_clusters:
             break
+        too_many |= found > n_clusters
         low, high = (low, preference) if found > n_clusters else (preference, high)
-        if low > 2 * high:  # near its upper end, and still too few
+        if low > 2 * high and not too_many:  # near its upper end, and still too few
             high /= 100
     return best
 

@@ -1,6 +1,5 @@
 """k-means, where the centres start (eq. 6), and what happens to an empty cluster."""
 
-import functools
 import inspect
 import itertools
 
@@ -285,6 +284,33 @@ def test_affinity_propagation_keeps_the_nearest_number(monkeypatch):
     assert len(np.unique(clustering.affinity_propagation(points, 4))) == 5  # neither the first nor the last
 
 
+def test_affinity_propagation_closes_in_on_a_number_that_there_is_not(monkeypatch):
+    """Two more than wanted above a preference of -0.5, three fewer below: it looks nowhere but around there."""
+    monkeypatch.setattr(Affine, "runs", [])
+    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    fewer = lambda self, s: np.arange(len(s)) % (9 if self.runs[-1][0] > -0.5 else 4)
+    monkeypatch.setattr(Affine, "fit_predict", fewer)
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    assert len(np.unique(clustering.affinity_propagation(points, 7, tries=30))) == 9
+    assert Affine.runs[-1][0] == pytest.approx(-0.5, rel=1e-3)
+
+
+def test_affinity_propagation_of_points_at_like_distances():
+    """At first each of them is its own exemplar, then none is, and so on: taken for an end, that is 600 clusters."""
+    points = np.random.default_rng(0).normal(size=(600, 128))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert len(np.unique(clustering.affinity_propagation(points, 2, tries=3))) < 10
+
+
+def test_affinity_propagation_does_not_take_its_beginning_for_an_end(monkeypatch):
+    monkeypatch.setattr(Affine, "runs", [])
+    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(Affine, "fit_predict", lambda self, s: np.arange(len(s)))
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    assert clustering.affinity_propagation(points, 4) is None
+    assert len(np.unique(clustering.affinity_propagation(points, 60))) == 60
+
+
 def test_affinity_propagation_of_copies_and_of_more_clusters_than_blobs():
     copies = np.concatenate([np.zeros((40, 2)), np.random.default_rng(0).normal(size=(10, 2)) * 5 + 20])
     assert len(np.unique(clustering.affinity_propagation(copies, 3))) < 8
@@ -345,6 +371,7 @@ def test_empty_clusters_are_refilled():
 
 def test_affinity_propagation_that_does_not_converge_says_so(monkeypatch):
     points, _ = blobs(60, 3)
-    never = functools.partial(clustering.AffinityPropagation, convergence_iter=10_000)
+    original = clustering.AffinityPropagation
+    never = lambda **how: original(**{**how, "convergence_iter": 10_000})
     monkeypatch.setattr(clustering, "AffinityPropagation", never)
     assert clustering.affinity_propagation(points, 3, tries=2) is None
