@@ -14,6 +14,7 @@ import fcntl
 import os
 import platform
 import subprocess
+import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -73,18 +74,27 @@ def require_writable(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: Path):
+def locked(directory: Path, wait: bool = False):
     """Hold a folder for one process; the lock goes with the process, however it ends.
 
+    Args:
+        directory: made if missing.
+        wait: for another process that holds it, as two runs do that need the same pretrained weights.
+
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, and `wait` is false.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
+            if not wait:
+                raise ValueError(
+                    f"another process is running in {directory}: expected to be alone; wait for it"
+                ) from None
+            print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

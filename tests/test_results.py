@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,26 @@ def test_a_variant_is_named_by_what_differs(changed, plain, quick):
         del settings["supervision"]
     assert results.variant(settings, DEFAULTS) == plain
     assert quick is None or results.variant(settings, DEFAULTS, quick=True) == quick
+
+
+def test_what_two_runs_need_is_waited_for(tmp_path, capsys):
+    begun, order = threading.Event(), []
+
+    def second():
+        begun.set()
+        with results.locked(tmp_path, wait=True):
+            order.append("second")
+
+    with results.locked(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        begun.wait()
+        thread.join(0.2)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert "waiting for another process" in capsys.readouterr().err
 
 
 def test_run_directory_makes_nothing(tmp_path):

@@ -238,7 +238,7 @@ def kept_reader(
     images = dataset.images[rows]
     reader = Reader(len(dataset.class_names), threshold)
     made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
-    with results.locked(directory):
+    with results.locked(directory, wait=True):
         if path.exists():
             if read_json(path)["made_of"] != made_of:
                 raise ValueError(

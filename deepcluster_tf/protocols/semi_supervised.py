@@ -64,7 +64,7 @@ class SemiSupervised:
         """
         name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}{self.suffix}"
         pretrained = results.ROOT / "pretrained" / name
-        with results.locked(pretrained):
+        with results.locked(pretrained, wait=True):
             if again and self.scratch:
                 (pretrained / "record.json").unlink(missing_ok=True)
                 shutil.rmtree(pretrained / "work", ignore_errors=True)
