@@ -13,12 +13,12 @@ from deepcluster_tf.figures.style import COLOURS, blank, rows_of_images, save
 
 VARIANT = "annotator-reader"
 Z_DIMS = (1, 2, 3, 4, 5, 9, 13, 17, 21)  # of the document's Figure 5
-MIXTURE = "-clusters-16-clustering-mixture"
+MIXTURE = "-clusters-{}-clustering-mixture-depth-1"  # of so many clusters, none split
 WAYS = {  # what names were given to -> the end of the variant's name
     "k-means centres": "",
-    "mixture centres, 16": MIXTURE,
-    "mixture centres, 16, none split": f"{MIXTURE}-depth-1",
-    "mixture centres, 24, none split": "-clusters-24-clustering-mixture-depth-1",
+    "mixture centres, 16 an epoch": MIXTURE.format(16),
+    "mixture centres, 24 an epoch": MIXTURE.format(24),
+    "mixture centres, 40 an epoch": MIXTURE.format(40),
     "random images, 16 an epoch": "-clusters-16-query-random",
     "uncertain images, 16 an epoch": "-clusters-16-query-uncertain",
     "random images, 90 an epoch": "-clusters-90-query-random",
@@ -64,7 +64,7 @@ def accuracy_by_epoch(reference: dict, root: Path, path: Path) -> Path:
     _, (axes, below) = plt.subplots(2, 1, sharex=True, **how)
     below.set(xlabel="epoch", ylabel="pictures named")
     below.grid(alpha=0.3)
-    ways = {"k-means, ours": "", "Gaussian mixture, 16 clusters, ours": MIXTURE}
+    ways = {"k-means, ours": "", "Gaussian mixture, 40 clusters, none split, ours": MIXTURE.format(40)}
     drawn = 0
     for (label, end), colour in zip(ways.items(), COLOURS):
         runs = results.runs_of("mnist-vae", VARIANT + end, root)
@@ -100,7 +100,7 @@ def reconstruction_by_epoch(reference: dict, root: Path, path: Path) -> Path:
     """Reconstruction accuracy every 300 steps, with and without names (document 000, Figure 6)."""
     axes, drawn = _axes(), 0
     ways = (
-        ("with names (mixture)", MIXTURE, COLOURS[4], None),
+        ("with names (mixture, 40 clusters)", MIXTURE.format(40), COLOURS[4], None),
         ("with names (k-means)", "", COLOURS[0], "figure_6_semi_supervised"),
         ("without", "-gamma-0", COLOURS[2], "figure_6_unsupervised"),
     )
