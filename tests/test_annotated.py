@@ -69,6 +69,8 @@ def test_everything_is_recorded_and_is_that_of_the_model(finished, digits, monke
     assert finished["metrics"]["reader_acc"]["value"] == read
     seen = annotated.reconstruction_accuracy(method, reader, digits, validation)
     assert finished["metrics"]["reconstruction_acc"]["value"] == seen
+    guessed = annotated.reconstruction_accuracy(method, reader, digits, validation, sure=0)
+    assert finished["metrics"]["reconstruction_acc_guessed"]["value"] == guessed >= seen
     assert pd.read_csv(directory / "readings.csv")["reconstruction_acc"].iloc[-1] == seen  # of the last step
     assert "16 annotations" in tables.summary(finished, TINY)
 
@@ -112,6 +114,7 @@ def test_accuracy_of_reconstructions_by_hand(digits):
 
     # the first and the last are right and sure enough; the second is wrong, the third is not sure
     assert annotated.reconstruction_accuracy(Blurred(), Sure(), digits, np.arange(4)) == 0.5
+    assert annotated.reconstruction_accuracy(Blurred(), Sure(), digits, np.arange(4), sure=0) == 0.75
 
 
 @pytest.fixture

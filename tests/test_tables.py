@@ -131,7 +131,10 @@ def test_figures_of_names_show_the_runs_that_they_name(root, monkeypatch):
     vae_runs(root)
     for seed, z, read in ((0, 10, 0.4), (0, 2, 0.2), (1, 2, 0.3)):
         variant = "annotator-reader-" + ("" if z == 10 else f"z-dim-{z}-") + "gamma-0"
-        record(root, "mnist-vae", variant, seed, {}, {"reconstruction_acc": read, "test_acc": 0.1}, annotations=0)
+        scores = {"reconstruction_acc": read, "test_acc": 0.1}
+        if seed:
+            scores["reconstruction_acc_guessed"] = 0.9
+        record(root, "mnist-vae", variant, seed, {}, scores, annotations=0)
         folder = root / "runs" / "mnist-vae" / variant / f"seed-{seed}"
         (folder / "readings.csv").write_text(f"epoch,reconstruction_acc\n0.5,{read}\n")
     drawn, shown = [], []
@@ -147,6 +150,7 @@ def test_figures_of_names_show_the_runs_that_they_name(root, monkeypatch):
     drawn.clear()
     drawing.reconstruction_by_z_dim(reference, root, root / "c.png")
     assert drawn[0][1] == [2] and drawn[0][2] == pytest.approx([0.25])  # the mean of both seeds
+    assert [label for label, *_ in drawn] == ["ours, sure by 0.7", "ours, however unsure"] and drawn[1][2] == [0.9]
     run = results.runs_of("mnist-vae", "annotator-reader", root)[0]
     last = {"pictures_5": np.full((3, 8, 8, 1), 9, np.uint8), "pictures_1": np.zeros((3, 8, 8, 1), np.uint8)}
     np.savez(run["directory"] / "centers.npz", labels_1=np.array([3, -1, 0]), labels_5=np.full(3, -1), **last)

@@ -188,6 +188,11 @@ class Annotated:
                 f"confidence of {SURE} or more",
                 len(rows),
             ),
+            "reconstruction_acc_guessed": (
+                reconstruction_accuracy(method, reader, dataset, rows, sure=0),
+                f"the same {len(rows)} images, however unsure the reader is",
+                len(rows),
+            ),
             "reader_acc": (
                 float(np.mean(reader.read(dataset.images[test])[0] == dataset.labels[test])),
                 f"the reader itself on the {where}",
@@ -219,10 +224,12 @@ def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(training), np.sort(validation)
 
 
-def reconstruction_accuracy(method, reader: Reader, dataset: datasets.Dataset, rows: np.ndarray) -> float:
+def reconstruction_accuracy(
+    method, reader: Reader, dataset: datasets.Dataset, rows: np.ndarray, sure: float = SURE
+) -> float:
     """The share of images whose reconstruction the reader names with the right class, and is sure enough of."""
     classes, confidences = reader.read(method.reconstruct(dataset.images[rows]))
-    return float(np.mean((classes == dataset.labels[rows]) & (confidences >= SURE)))
+    return float(np.mean((classes == dataset.labels[rows]) & (confidences >= sure)))
 
 
 def kept_reader(
