@@ -81,7 +81,10 @@ def accuracy_by_epoch(reference: dict, root: Path, path: Path) -> Path:
 def reconstruction_by_z_dim(reference: dict, root: Path, path: Path) -> Path:
     """Reconstruction accuracy against the latent dimensions, without names (document 000, Figure 5)."""
     axes, drawn = _axes(), 0
-    ways = {"reconstruction_acc": "ours, sure by 0.7", "reconstruction_acc_guessed": "ours, however unsure"}
+    ways = {
+        "reconstruction_acc": "ours, a reader sure by 0.7",
+        "reconstruction_acc_guessed": "ours, a reader however unsure",
+    }
     for (score, label), colour in zip(ways.items(), COLOURS):
         rows = []
         for z in Z_DIMS:
@@ -92,7 +95,7 @@ def reconstruction_by_z_dim(reference: dict, root: Path, path: Path) -> Path:
         if rows:
             _draw(axes, pd.DataFrame(rows).rename(columns={"mean_std": "std"}).fillna(0), label, colour)
             drawn += 1
-    _printed(axes, reference["figure_5"], "document, read by a person", COLOURS[8])
+    _printed(axes, reference["figure_5"], "document, a person", COLOURS[8])
     axes.set_xticks(Z_DIMS)
     title = "MNIST: reconstructions that can be read, without names"
     return _finish(axes, path, title, "latent dimensions", "share of 128 validation images", not drawn)
