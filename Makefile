@@ -28,9 +28,9 @@ VARIABLES_mnist-vae     := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_fashion-vae   := $(VARIABLES_digits-vae) DATA_DIR
 VARIABLES_vae           := $(VARIABLES_digits-vae) IMAGES CLASSES SIZE
 VARIABLES_cifar-control        := SCALE REDUCER CLUSTERS SEED QUICK FORCE DATA_DIR
-VARIABLES_cifar-ae             := EPOCHS DIM CLUSTERS SEED QUICK FORCE STRATEGY DATA_DIR
+VARIABLES_cifar-ae             := EPOCHS BATCH DIM CLUSTERS SEED QUICK FORCE STRATEGY DATA_DIR
 VARIABLES_cifar-resnet         := LOSS $(VARIABLES_cifar-ae)
-VARIABLES_cifar-representation := VIEWS $(VARIABLES_cifar-ae)
+VARIABLES_cifar-representation := VIEWS FILTERS $(VARIABLES_cifar-ae)
 VARIABLES_cifar-similarity     := LOSS REGULARISATION TEMPERATURE $(VARIABLES_cifar-representation)
 $(foreach own,$(OWN),$(eval VARIABLES_$(own) := $$(filter-out DATA_DIR,$$(VARIABLES_cifar-$(own))) IMAGES SIZE))
 VARIABLES_fashion-dcec-table      := SEED STRATEGY DATA_DIR
@@ -99,7 +99,8 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7: how sure the reader must be"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=50 DIM=128 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2 VIEWS=strong   (cifar-NAME, and"
+	@echo "  EPOCHS=50 BATCH=256 DIM=128 FILTERS=32,64,128,256 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2"
+	@echo "  VIEWS=strong                                                  (cifar-NAME, and"
 	@echo "  REDUCER=pca SCALE=8 (images scaled to 8x8)                    NAME on IMAGES=folder)"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
@@ -137,10 +138,13 @@ mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, fiv
 ENCODINGS := cifar-control "cifar-control --reducer=pca" cifar-ae cifar-resnet "cifar-resnet --loss=binary_crossentropy" \
   cifar-representation cifar-similarity "cifar-similarity --loss=contrastive" \
   "cifar-similarity --loss=contrastive --views=strong --temperature=0.2"
-cifar-encodings-table: $(VENV)/.installed ## every row of document 003's table, three seeds, in turn: hours
+PLATEAUS := 32,64,128,128,128,128,128,128 32,64,128,128,128,128,128,128,128
+cifar-encodings-table: $(VENV)/.installed ## every row and figure of document 003, three seeds, in turn: hours
 	@for seed in 0 1 2; do \
 	  for encoding in $(ENCODINGS); do \
 	    $(PY) runners.clusterings $$encoding --seed=$$seed $(call flags,$@) || exit 1; done; done
+	@for filters in $(PLATEAUS); do \
+	  $(PY) runners.clusterings cifar-representation --filters=$$filters --batch=16 --epochs=1 $(call flags,$@) || exit 1; done
 	@$(PY) runners.tables && $(PY) runners.figures
 
 fashion-encodings-table: $(VENV)/.installed ## every row of document 002's table, three seeds, in turn

@@ -7,9 +7,13 @@ from runners import main, start_tensorflow
 from runners.experiment import experiment_parser, run_experiment
 
 SETTINGS = {  # option -> setting, of the methods that have it
-    "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size",
+    "clusters": "n_clusters", "dim": "embedding_dim", "scale": "size", "batch": "batch_size", "filters": "filters",
     "reducer": "reducer", "regularisation": "regularisation", "temperature": "temperature", "views": "views",
 }  # fmt: skip
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 def run() -> None:
@@ -20,6 +24,8 @@ def run() -> None:
     parser.add_argument("--regularisation", type=float, help="weight of the regulariser")
     parser.add_argument("--temperature", type=float, help="by which the cosines of a batch are divided")
     parser.add_argument("--views", choices=("plain", "strong"), help="strong: cut out and of other colours too")
+    parser.add_argument("--batch", type=int, help="images a step")
+    parser.add_argument("--filters", type=whole_numbers, help="of the encoder's convolutions, such as 32,64,128,256")
     parser.add_argument("--reducer", choices=("downscale", "pca"))
     parser.add_argument("--scale", type=int, help="size to which the control scales images")
     parser.add_argument("--clusters", type=int, help="number of clusters")

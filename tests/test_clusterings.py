@@ -149,13 +149,20 @@ def test_rows_of_a_search_are_of_their_class_and_the_best_is_first(monkeypatch):
 def test_what_the_figures_of_encodings_show(figures, tmp_path, monkeypatch):
     (tmp_path / "curve.csv").write_text("epoch,pairs_loss\n0.5,0.69\n1,0.5\n")
     run = {"directory": tmp_path, "accuracy_curve": [[0.1, 0.0], [0.55, 0.3], [1.0, 1.0]], "class_names": ["a", "b"]}
-    drawing.losses({"one": run}, None)
-    curve, plateau = figures[-1].axes[0].lines
-    assert curve.get_ydata().tolist() == [0.69, 0.5] and plateau.get_ydata()[0] == pytest.approx(np.log(2))
-    drawing.simulation(run, {"one": 0.3}, None)
-    simulated, point = figures[-1].axes[0].lines
+    drawing.losses({"one": [run, run], "other": [run]}, None)
+    *curves, plateau = figures[-1].axes[0].lines
+    assert all(curve.get_ydata().tolist() == [0.69, 0.5] for curve in curves) and len(curves) == 3
+    assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()  # a colour a title, a line a seed
+    assert plateau.get_ydata()[0] == pytest.approx(np.log(2))
+    assert [text.get_text() for text in figures[-1].legends[0].texts[:2]] == ["one", "other"]
+    drawing.simulation(run, {"one": {"k-means": [0.2, 0.4]}, "other": {"k-means": [0.1]}}, None)
+    above, below = figures[-1].axes
+    simulated = above.lines[0]
     assert simulated.get_xdata().tolist() == [0, 0.3, 1] and simulated.get_ydata().tolist() == [0.1, 0.55, 1]
-    assert point.get_ydata().tolist() == [0.55]
+    ((points, _, (bars,)),) = below.containers
+    assert points.get_xdata().tolist() == pytest.approx([0.3, 0.1]) and points.get_ydata().tolist() == [0, -1]
+    ends = [bar[:, 0].tolist() for bar in bars.get_segments()]  # deviation (n - 1) of the seeds, none of a single one
+    assert ends[0] == pytest.approx([0.3 - 0.02**0.5, 0.3 + 0.02**0.5]) and ends[1] == pytest.approx([0.1, 0.1])
     drawn = {"points": np.float16([[0, 0], [1, 1], [2, 2]]), "classes": np.int16([0, 1, 0])}
     monkeypatch.setattr(drawing, "projection", lambda run: drawn)
     drawing.thumbnails(run, {"rows": [1], "thumbnails": np.zeros((1, 2, 2, 3), np.uint8)}, "a title", None)
@@ -174,7 +181,7 @@ def test_the_map_is_of_the_best_encoding(figures, tmp_path, monkeypatch):
     (tmp_path / "reference.json").write_text((REPOSITORY / "results" / "reference.json").read_text())
     for name, ari in (("cifar-control", 0.04), ("cifar-ae", 0.06), ("cifar-similarity", 0.05)):
         more = {"class_names": ["a"], "accuracy_curve": [[0.1, 0.0], [1.0, 1.0]]}
-        record(tmp_path, name, "paper", 0, {}, {"ari_kmeans": ari}, **more)
+        record(tmp_path, name, "paper", 0, {}, {"ari_kmeans": ari, "ari_mixture": 0.1 - ari}, **more)
         empty = np.zeros((1, 4, 4, 3), np.uint8)
         folder = tmp_path / "runs" / name / "paper" / "seed-0"
         np.savez(folder / "pictures.npz", targets=empty, similar=empty[None])
@@ -190,10 +197,10 @@ def test_figures_are_drawn(run, tmp_path):
         kept = dict(arrays)
     drawn = [
         drawing.searches(run, kept, "a title", tmp_path / "searches.png"),
-        drawing.simulation(run, {"one": 0.1}, tmp_path / "simulation.png"),
+        drawing.simulation(run, {"one": {"k-means": [0.1]}}, tmp_path / "simulation.png"),
     ]
     if (run["directory"] / "curve.csv").exists():
-        drawn.append(drawing.losses({"one": run}, tmp_path / "losses.png"))
+        drawn.append(drawing.losses({"one": [run]}, tmp_path / "losses.png"))
     np.savez(
         run["directory"] / "projection.npz", points=np.zeros((1797, 2), np.float16), classes=np.zeros(1797, np.int8)
     )

@@ -33,6 +33,10 @@ def told(monkeypatch):
         ("clusterings cifar-ae --epochs=3 --dim=20", {"max_epochs": 3, "embedding_dim": 20}),
         ("clusterings cifar-resnet --loss=binary_crossentropy", {"loss": "binary_crossentropy"}),
         ("clusterings cifar-representation --epochs=3 --clusters=5", {"epochs": 3, "n_clusters": 5}),
+        (
+            "clusterings cifar-representation --filters=8,16 --batch=16",
+            {"filters": (8, 16), "batch_size": 16},
+        ),
         ("clusterings cifar-similarity --regularisation=0.2", {"regularisation": 0.2}),
         (
             "clusterings cifar-similarity --loss=contrastive --views=strong --temperature=0.2",

@@ -151,6 +151,14 @@ def test_the_loss_is_reported_several_times_an_epoch(fitted):
         assert np.mean(mine) == pytest.approx(row[name], rel=1e-4)
 
 
+@pytest.mark.parametrize(("batch_size", "interval"), [(128, 1), (4, 25)])
+def test_an_epoch_of_many_steps_is_reported_every_25(digits, batch_size, interval):
+    """14 steps an epoch are reported one by one, 449 are not reported fifteen times alone."""
+    method = Siamese(**{**SMALL, "batch_size": batch_size, "epochs": 1}).fit(digits.images, progress=False)
+    steps = 1797 // batch_size
+    assert [row["iteration"] for row in method.curve_] == list(range(interval, steps + 1, interval))
+
+
 @pytest.mark.parametrize("n", [30, 129])
 def test_few_images_and_a_last_batch_of_one(digits, n):
     settings = {**SMALL, "epochs": 1, "n_components": 50, "n_clusters": 3}
@@ -201,6 +209,8 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
         ({"views": "weak"}, "views must be plain or strong; received 'weak'"),
         ({"views": "strong"}, "strong views .VIEWS. need images of three colours; received 1"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
+        ({"filters": ()}, "filters must be one whole number of 1 or more, or several; received .."),
+        ({"filters": (32, 0)}, "filters must be one whole number of 1 or more, or several"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],
 )

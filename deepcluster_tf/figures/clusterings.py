@@ -27,33 +27,50 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
     return rows_of_images(rows, f"{title}: the most similar images, the target not left out{said}", path, captions)
 
 
-def losses(runs: dict[str, dict], path: Path) -> Path:
-    """Loss of the pairs as training goes on, with the plateau of a network that answers 0.5 to everything."""
+def losses(runs: dict[str, list[dict]], path: Path) -> Path:
+    """Loss of the pairs as training goes on, with the plateau of a network that answers 0.5 to everything.
+
+    Args:
+        runs: title -> runs of several seeds, a line each, in one colour.
+        path: the file.
+    """
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for (title, run), colour in zip(runs.items(), COLOURS):
-        curve = pd.read_csv(run["directory"] / "curve.csv")
-        axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, label=title)
+    for (title, seeds), colour in zip(runs.items(), COLOURS):
+        for label, run in zip([title, *[None] * len(seeds)], seeds):
+            curve = pd.read_csv(run["directory"] / "curve.csv")
+            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=1, label=label)
     axes.axhline(np.log(2), color="black", lw=0.8, ls=":", label="answering 0.5 (ln 2)")
     axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
-    axes.set_title("CIFAR-10: telling views apart")
+    axes.set_title("CIFAR-10: telling views apart, a line a seed")
     axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    figure.legend(loc="outside lower center", fontsize=8)
     return save(figure, path)
 
 
-def simulation(run: dict, found: dict[str, float], path: Path) -> Path:
-    """The adjusted Rand index of simulated labels against their accuracy, and where the encodings lie."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    accuracy, index = np.transpose(run["accuracy_curve"])
-    axes.plot(index, accuracy, color="black", label="simulated labels")
-    for (title, value), colour in zip(found.items(), COLOURS):
-        axes.plot(value, np.interp(value, index, accuracy), "o", color=colour, label=title)
-    axes.set(
-        xlabel="adjusted Rand index (k-means)", ylabel="equivalent accuracy (fraction)", xlim=(0, 0.25), ylim=(0, 0.6)
+def simulation(run: dict, found: dict[str, dict[str, list[float]]], path: Path) -> Path:
+    """The adjusted Rand index of simulated labels against their accuracy, and below it that of every encoding.
+
+    Args:
+        run: one that keeps the simulated curve.
+        found: title -> clustering -> the index of every seed; the first title is the control.
+        path: the file.
+    """
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(7.2, 6.4), layout="constrained", sharex=True, height_ratios=(3, 4)
     )
-    axes.set_title("CIFAR-10: the accuracy that an adjusted Rand index stands for")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    accuracy, index = np.transpose(run["accuracy_curve"])
+    above.plot(index, accuracy, color="black")
+    above.set(ylabel="equivalent accuracy (fraction)", ylim=(0, 0.6))
+    places = -np.arange(len(found))
+    for by, marker, colour in zip(next(iter(found.values())), "os", (COLOURS[0], COLOURS[2])):
+        mean, std = np.transpose([list(results.mean_and_std(of[by], "").values()) for of in found.values()])
+        below.errorbar(mean, places, xerr=np.nan_to_num(std), fmt=marker, color=colour, capsize=3, label=by)
+        below.axvline(mean[0], color=colour, lw=0.8, ls=":")
+    below.set(xlabel="adjusted Rand index", xlim=(0, 0.25), yticks=places, yticklabels=list(found))
+    below.legend(title="mean and deviation of the seeds;\ndotted: the control", fontsize=8, title_fontsize=8)
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.suptitle("CIFAR-10: the accuracy of simulated labels that an adjusted Rand index stands for")
     return save(figure, path)
 
 
@@ -77,36 +94,55 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
 
 
 def write(folder: Path, root: Path) -> list[Path]:
-    """Draw what is recorded of document 003, of the first seed; returns the files."""
-    written, runs, kept, indices = [], {}, {}, {}
-    for of in results.reference(root)["cifar-encodings"]["rows"]:
-        found = results.runs_of(of["experiment"], of["variant"], root)
-        if found:
-            runs[of["what"]] = found[0]
-            indices[of["what"]] = np.mean([run["metrics"]["ari_kmeans"]["value"] for run in found])
-            with np.load(found[0]["directory"] / "pictures.npz", allow_pickle=False) as arrays:
-                kept[of["what"]] = dict(arrays)
-    for title, run in runs.items():
-        end = "" if run["directory"].parent.name == "paper" else f"-{run['directory'].parent.name}"
-        name = f"{run['experiment']}{end}"
-        written.append(searches(run, kept[title], title, folder / f"{name}-searches.png"))
-        if "reconstructions" in kept[title]:
-            rows = {"original": kept[title]["originals"], "reconstruction": kept[title]["reconstructions"]}
-            written.append(rows_of_images(rows, title, folder / f"{name}-reconstructions.png"))
-    pairs = {
-        title: run
-        for title, run in runs.items()
-        if run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "curve.csv").exists()
-    }
+    """Draw what is recorded of document 003: pictures of the first seed, numbers of all; returns the files."""
+    reference = results.reference(root)["cifar-encodings"]
+    runs = _recorded(reference["rows"], root)
+    written = []
+    for title, seeds in runs.items():
+        written += _pictures(seeds[0], title, folder)
+    pairs = _recorded([*reference["rows"], *reference["plateaus"]], root)
+    pairs = {title: seeds for title, seeds in pairs.items() if _compares_pairs(seeds[0])}
     if pairs:
         written.append(losses(pairs, folder / "cifar-encodings-losses.png"))
     if runs:
-        written.append(
-            simulation(next(iter(runs.values())), indices, folder / "cifar-encodings-equivalent-accuracy.png")
-        )
-        best = max(indices, key=indices.get)
-        written.append(thumbnails(runs[best], kept[best], best, folder / "cifar-encodings-map.png"))
+        ways = {by: reference["clusterings"][by] for by in ("kmeans", "mixture")}
+        found = {
+            title: {name: [run["metrics"][f"ari_{by}"]["value"] for run in seeds] for by, name in ways.items()}
+            for title, seeds in runs.items()
+        }
+        first = next(iter(runs.values()))[0]
+        written.append(simulation(first, found, folder / "cifar-encodings-equivalent-accuracy.png"))
+        best = max(found, key=lambda title: np.mean(found[title][ways["kmeans"]]))
+        run = runs[best][0]
+        written.append(thumbnails(run, _kept(run), best, folder / "cifar-encodings-map.png"))
     return written + own(root)
+
+
+def _recorded(rows: list[dict], root: Path) -> dict[str, list[dict]]:
+    """The runs of each row that has any, by its title."""
+    found = {of["what"]: results.runs_of(of["experiment"], of["variant"], root) for of in rows}
+    return {title: seeds for title, seeds in found.items() if seeds}
+
+
+def _compares_pairs(run: dict) -> bool:
+    """Whether its loss is the cross-entropy of pairs, and how it fell is recorded."""
+    return run["settings"].get("comparison") in ("layers", "dot") and (run["directory"] / "curve.csv").exists()
+
+
+def _kept(run: dict) -> dict[str, np.ndarray]:
+    with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _pictures(run: dict, title: str, folder: Path) -> list[Path]:
+    """The searches of a run and, where it has a decoder, originals beside reconstructions."""
+    kept, variant = _kept(run), run["directory"].parent.name
+    name = run["experiment"] + ("" if variant == "paper" else f"-{variant}")
+    written = [searches(run, kept, title, folder / f"{name}-searches.png")]
+    if "reconstructions" in kept:
+        rows = {"original": kept["originals"], "reconstruction": kept["reconstructions"]}
+        written.append(rows_of_images(rows, title, folder / f"{name}-reconstructions.png"))
+    return written
 
 
 def own(root: Path) -> list[Path]:
@@ -114,6 +150,5 @@ def own(root: Path) -> list[Path]:
     written = []
     for run in results.all_results(root):
         if run["experiment"] in ("control", "ae", "resnet", "representation", "similarity"):
-            with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
-                written.append(searches(run, dict(arrays), run["data"]["name"], run["directory"] / "searches.png"))
+            written.append(searches(run, _kept(run), run["data"]["name"], run["directory"] / "searches.png"))
     return written

@@ -32,7 +32,7 @@ from deepcluster_tf import checkpoints, fitting, losses, networks
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod
 
-READINGS = 15  # of the loss in an epoch, at most
+READINGS, BETWEEN = 15, 25  # of the loss in an epoch; more where many more steps than that would lie between two
 COMPARISONS = ("layers", "dot", "contrastive")
 
 
@@ -53,7 +53,7 @@ class Siamese(EncodingMethod):
         n_clusters: number of clusters.
         comparison: "layers", "dot" or "contrastive".
         embedding_dim: values of the encoding.
-        filters: of the encoder's convolutions.
+        filters: of the encoder's convolutions, one each.
         units: of the comparison layer.
         regularisation: weight of the mean absolute value of the encodings ("dot").
         temperature: by which cosines are divided ("contrastive"); 1 for none, since the document speaks of none.
@@ -118,6 +118,8 @@ class Siamese(EncodingMethod):
         self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
         self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.45))
         self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
+        if not self.filters or not all(isinstance(n, (int, np.integer)) and n > 0 for n in self.filters):
+            raise ValueError(f"filters must be one whole number of 1 or more, or several; received {self.filters!r}")
         self._require_one_of("comparison", *COMPARISONS)
         self._require_one_of("views", "plain", "strong")
         for name, comparison in (("regularisation", "dot"), ("temperature", "contrastive")):
@@ -195,11 +197,12 @@ class Siamese(EncodingMethod):
             checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
         steps = len(images) // batch_size
         with fitting.scope(strategy):
-            call = fitting.steps_per_call(steps, most=max(steps // READINGS, 1))
+            readings = max(READINGS, -(-steps // BETWEEN))
+            call = fitting.steps_per_call(steps, most=max(steps // readings, 1))
             self._build(images.shape[1:])
             model = self._model(call)
             model.hold(images)
-        interval = -(-steps // (READINGS * call)) * call  # of the loss curve
+        interval = -(-steps // (readings * call)) * call  # of the loss curve
         rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
         curve = checkpoints.Readings(directory and directory / "curve.csv", steps, LossCurve(), interval)
         self.history_ = self._train(

@@ -141,6 +141,11 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), ""]
     lines += [_precision_by_class(reference, root), "", reference["protocol"], ""]
     lines += [EXPLAINED, ""]
+    lines += [
+        "The figure of losses shows the plateau at 0.5 too, where deep networks learn from very small batches:",
+        "",
+    ]
+    lines += [f"- {of['what']}: `{of['command']}`" for of in reference["plateaus"]] + [""]
     lines += ["Deviations from the documents:"]
     of_this = [e for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference]
     for method in dict.fromkeys(e.method_class() for e in of_this):
