@@ -99,9 +99,8 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7: how sure the reader must be"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=50 BATCH=256 DIM=128 FILTERS=32,64,128,256 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2"
-	@echo "  VIEWS=strong                                                  (cifar-NAME, and"
-	@echo "  REDUCER=pca SCALE=8 (images scaled to 8x8)                    NAME on IMAGES=folder)"
+	@echo "  EPOCHS=50 BATCH=256 DIM=128 FILTERS=32,64,128,256 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2 VIEWS=strong"
+	@echo "  REDUCER=pca SCALE=8 (images scaled to 8x8)    of cifar-NAME, and of NAME on IMAGES=folder"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
 $(DCEC): $(VENV)/.installed ## run DCEC on a data set and print its row beside the paper's

@@ -209,8 +209,8 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
         ({"views": "weak"}, "views must be plain or strong; received 'weak'"),
         ({"views": "strong"}, "strong views .VIEWS. need images of three colours; received 1"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
-        ({"filters": ()}, "filters must be one whole number of 1 or more, or several; received .."),
-        ({"filters": (32, 0)}, "filters must be one whole number of 1 or more, or several"),
+        ({"filters": ()}, "filters .FILTERS. must be whole numbers of 1 or more, at least one; received .."),
+        ({"filters": (32, 0)}, "filters .FILTERS. must be whole numbers"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],
 )
