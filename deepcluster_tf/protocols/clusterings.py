@@ -76,7 +76,7 @@ class Clusterings:
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
         found["seconds"] |= method.seconds_
         found["notices"] += method.notices_
-        found["sparsity"], found["invariance"] = sparsity(z), invariance(method, dataset.images[order[:2000]])
+        found["sparsity"], found["invariance_centred"] = sparsity(z), invariance(method, dataset.images[order[:2000]])
         kept, scores = search(method, images, classes, z, dataset.class_names, how["progress"])
         found["metrics"] |= scores
         if method.decoder_ is not None:
@@ -164,6 +164,8 @@ def sparsity(z: np.ndarray) -> float:
 def invariance(method, images: np.ndarray) -> float:
     """How much more alike the encodings of two views of one image are than of two images: mean cosines, -2..2.
 
+    The cosines are about the mean encoding: what all encodings have in common would make any two of them alike.
+
     Args:
         method: fitted, with `transform`.
         images: (n, height, width, channels), n >= 2.
@@ -171,6 +173,8 @@ def invariance(method, images: np.ndarray) -> float:
     images = to_unit(images)
     views = (np.asarray(random_view(seed=seed)(images, training=True)) for seed in (0, 1))
     one, other = (method.transform(np.clip(view, 0, 1)) for view in views)
+    mean = np.mean([one, other], axis=(0, 1))
+    one, other = one - mean, other - mean
     one, other = (z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12) for z in (one, other))
     return float(np.mean(np.sum(one * other, axis=1)) - np.mean(np.sum(one * np.roll(other, 1, axis=0), axis=1)))
 

@@ -36,7 +36,8 @@ def summary(result: dict, experiment: Experiment) -> str:
     seconds = ", ".join(f"{phase} {value:,.0f} s" for phase, value in spent.items())
     lines.append(f"{result['iterations']:,} iterations{end}; {seconds}")
     if "sparsity" in result:
-        lines.append(f"encodings: sparsity {result['sparsity']:.4f}, invariance {result['invariance']:.4f}")
+        said = {"sparsity": "sparsity", "invariance": "invariance_centred"}  # which early records do not have
+        lines.append(f"encodings: {', '.join(f'{name} {result[k]:.4f}' for name, k in said.items() if k in result)}")
     if "annotations" in result:
         lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]
