@@ -137,6 +137,7 @@ mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, fiv
 PLATEAU := --filters=32,64,128,128,128,128,128,128 --batch=16 --epochs=1
 ENCODINGS := cifar-control "cifar-control --reducer=pca" cifar-ae cifar-resnet "cifar-resnet --loss=binary_crossentropy" \
   cifar-representation cifar-similarity "cifar-similarity --loss=contrastive" \
+  "cifar-similarity --loss=contrastive --temperature=0.2" \
   "cifar-similarity --loss=contrastive --views=strong --temperature=0.2" \
   "cifar-similarity $(PLATEAU) --regularisation=0" "cifar-representation $(PLATEAU)"
 cifar-encodings-table: $(VENV)/.installed ## every row and figure of document 003, three seeds, in turn: hours

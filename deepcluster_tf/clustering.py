@@ -184,7 +184,7 @@ def power_iteration_of(graph: csr_matrix, n_clusters: int, n_vectors: int = 4, s
         speed = np.full(n, np.inf)
         for _ in range(1000):
             moved = walk @ v
-            moved /= np.abs(moved).sum()
+            moved /= max(np.abs(moved).sum(), 1e-300)  # a graph without edges moves everything to nothing
             before, speed = speed, np.abs(moved - v)
             v = moved
             if np.abs(speed - before).max() <= 1e-5 / n:  # the paper's stopping rule

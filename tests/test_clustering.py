@@ -299,7 +299,8 @@ def test_affinity_propagation_of_points_at_like_distances():
     """At first each of them is its own exemplar, then none is, and so on: taken for an end, that is 600 clusters."""
     points = np.random.default_rng(0).normal(size=(600, 128))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    assert len(np.unique(clustering.affinity_propagation(points, 2, tries=3))) < 10
+    found = clustering.affinity_propagation(points, 2, tries=3)
+    assert found is not None and len(np.unique(found)) < 10
 
 
 def test_affinity_propagation_does_not_take_its_beginning_for_an_end(monkeypatch):
@@ -313,8 +314,15 @@ def test_affinity_propagation_does_not_take_its_beginning_for_an_end(monkeypatch
 
 def test_affinity_propagation_of_copies_and_of_more_clusters_than_blobs():
     copies = np.concatenate([np.zeros((40, 2)), np.random.default_rng(0).normal(size=(10, 2)) * 5 + 20])
-    assert len(np.unique(clustering.affinity_propagation(copies, 3))) < 8
+    found = clustering.affinity_propagation(copies, 3)
+    assert found is not None and 1 < len(np.unique(found)) < 8
     assert len(np.unique(clustering.affinity_propagation(blobs(120, 4)[0], 10))) > 6
+
+
+@pytest.mark.parametrize("points", [np.zeros((20, 4)), np.eye(3) - 1 / 3, np.array([[1.0, 0], [-1, 0]])])
+def test_power_iteration_of_points_that_no_edge_joins(points):
+    found = clustering.power_iteration(points, 2)
+    assert found.shape == (len(points),) and set(found) <= {0, 1}
 
 
 def test_power_iteration_parts_a_graph_of_two_cliques():

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf.networks import convolutional_decoder, convolutional_encoder, convolutional_padding, to_unit
+from deepcluster_tf.networks import (
+    convolutional_decoder,
+    convolutional_encoder,
+    convolutional_padding,
+    strided_encoder,
+    to_unit,
+)
 
 SHAPES = [(side, side, 1) for side in (8, 12, 16, 20, 28, 32)] + [(32, 32, 3), (8, 24, 1), (12, 28, 3), (40, 16, 3)]
 
@@ -25,6 +31,19 @@ SHAPES = [(side, side, 1) for side in (8, 12, 16, 20, 28, 32)] + [(32, 32, 3), (
 def test_parameters_by_hand(image_shape, encoder, decoder):
     for build, expected in ((convolutional_encoder, encoder), (convolutional_decoder, decoder)):
         assert [layer.count_params() for layer in build(image_shape).layers if layer.weights] == expected
+
+
+def test_the_encoder_of_views_forgets_places():
+    """conv 3x3 of 32, 64, 128, 256 and stride 2, the mean over the places, and 128 values (document 003)."""
+    encoder = strided_encoder((32, 32, 3))
+    counts = [9 * i * o + o for i, o in ((3, 32), (32, 64), (64, 128), (128, 256))]
+    assert [layer.count_params() for layer in encoder.layers if layer.weights] == [*counts, 256 * 128 + 128]
+    assert [encoder.get_layer(f"conv{i}").output.shape[1:3] for i in (1, 2, 3, 4)] == [(m, m) for m in (16, 8, 4, 2)]
+    mean = keras.Model(encoder.get_layer("conv4").output, encoder.output)
+    maps = np.random.default_rng(0).uniform(size=(3, 2, 2, 256)).astype("float32")
+    elsewhere = maps[:, ::-1, ::-1]  # the same things in other places
+    np.testing.assert_allclose(mean(maps), mean(elsewhere), rtol=1e-4, atol=1e-5)
+    assert np.abs(np.array(encoder.get_layer("conv4")(np.full((1, 4, 4, 128), -1.0)))).min() >= 0  # rectified
 
 
 def test_the_documents_autoencoder_has_275_979_parameters():

@@ -82,6 +82,20 @@ def test_views_differ_from_each_other_and_from_the_image(digits):
     np.testing.assert_array_equal(method.view(0)(x, training=False), x)
 
 
+def test_plain_views_turn_and_scale():
+    """A square of 100 pixels: scaled it is larger or smaller; turned its corners move, and its size stays."""
+    x = np.zeros((64, 30, 30, 1), "float32")
+    x[:, 10:20, 10:20] = 1
+    view = lambda **how: np.array(Siamese(**{"rotation": 0.0, "zoom": 0.0, **how}).view(0)(x, training=True))
+    np.testing.assert_allclose(view(), x, atol=1e-3)
+    area = view(zoom=0.4).sum(axis=(1, 2, 3))
+    assert area.min() < 70 and area.max() > 150
+    turned = view(rotation=0.25)
+    np.testing.assert_allclose(turned.sum(axis=(1, 2, 3)), 100, rtol=0.05)
+    reach = (turned > 0.2).any(axis=(2, 3)).sum(axis=1)  # rows that the square covers: up to 10 sqrt 2
+    assert reach.max() >= 13 and reach.min() <= 11
+
+
 def test_in_training_two_views_are_compared(digits):
     """Not the images themselves; without rotation and zoom a view is the image or its mirror image."""
     method = Siamese(**{**DOT, "rotation": 0.0, "zoom": 0.0})

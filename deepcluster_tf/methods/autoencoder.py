@@ -7,16 +7,17 @@ Deviations from the document:
 1. Document 002 does not name the batch size (here 256), the loss (here the mean squared error), the share of the
    training images kept for validation (here a tenth, drawn at random), nor the activation of the encoding (here
    linear).
-2. k-means and the mixture are the best of several starts; the document does not say how many it used.
-3. The document's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
+2. k-means and the mixture are the best of several starts; document 002 does not say how many it used.
+3. Document 002's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
    number of their own: `architecture="pooling"` is our reading of it.
-4. It speaks of the test images (sections 1.6 and 3.6), but its matrices have 6,000 images a class, as the training
-   images do. Here the clusterings are fitted to the training images and scored on them, and on the test images beside.
-5. It stops when the validation loss rises five times in a row (section 3.2); here after five epochs without a new
-   lowest, as Keras's early stopping does.
+4. Document 002 speaks of the test images (sections 1.6 and 3.6), but its matrices have 6,000 images a class, as the
+   training images do. Beside its numbers the clusterings are fitted to the training images and scored on them, and on
+   the test images too.
+5. Document 002 stops when the validation loss rises five times in a row (section 3.2); here after five epochs without
+   a new lowest, as Keras's early stopping does.
 6. Documents 003 (a convolutional autoencoder of CIFAR-10 with a bottleneck of a tenth) and 001 (a residual one) print
    no sizes at all: 307 values, and networks and epochs (60 and 20 at most, meant for twenty to thirty minutes on two
-   quiet cores) of our choice.
+   quiet cores) of our choice. Those end the training: the loss still falls.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Autoencoder(EncodingMethod):
         batch_size: images a step.
         validation_share: share of the images, drawn at random, on which the loss decides when to stop.
         patience: epochs without a lower validation loss after which training stops; the best weights are kept.
-        max_epochs: a bound that is not meant to be reached.
+        max_epochs: a bound, in document 002's experiments not meant to be reached.
         assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "mixture" or "kmeans".
         n_init: starts of k-means and of the mixture.
         seed: of everything random.

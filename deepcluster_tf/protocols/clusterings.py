@@ -47,12 +47,12 @@ class Clusterings:
         """Refuse what does not fit the data; raises ValueError."""
         if len(dataset.class_names) == 1:
             raise ValueError(f"{dataset.name} has one class: expected two sub-folders or more, or images without any")
-        method.check(dataset.images)
         most = min(len(dataset.images), self.sample or np.inf, SUBSETS["agglomerative"])
         if method.n_clusters > most:
             raise ValueError(
                 f"CLUSTERS must be at most the {most} images of a clustering; received {method.n_clusters}"
             )
+        method.check(dataset.images)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         """Fit, cluster in every way, score and search.

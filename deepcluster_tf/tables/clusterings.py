@@ -20,9 +20,9 @@ EXPLAINED = (
     "iteration clustering (Lin and Cohen 2010) walks on the graph of the ten nearest neighbours by cosine, from four "
     "starts instead of one. A clustering that did not converge in every run says of how many it is the mean. "
     "Sparsity is the share of values below a hundredth of an encoding's largest; invariance is how much more alike the "
-    "encodings of two views of one image are than those of two images (cosines about the mean encoding). How steadily an "
-    "encoding trains shows in the deviation over the seeds by k-means; by the mixture the starts deviate too, as the "
-    "control's do, which trains nothing."
+    "encodings of two views of one image are than those of two images (cosines about the mean encoding). How steadily "
+    "an encoding trains shows in the deviation over the seeds; but a clustering's own starts deviate too, as those of "
+    "the control show, which trains nothing."
 )
 
 
@@ -108,27 +108,30 @@ def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()
     Args:
         found: from `table`; its first rows are of the control.
         learned: the encodings that are learned, by their names.
-        beyond: encodings that the document does not have; they do not count as its best or steadiest.
+        beyond: encodings that the document does not have; they do not count as its best or steadiest, and are left
+            out while they have fewer than two runs.
         by: the clustering.
 
     Returns:
-        a line for each claim; one that says so while a row has fewer than two runs.
+        a line for each claim; one that says so while a row of the document's has fewer than two runs.
     """
     ours = found[found["by"] == by].set_index("what")
-    if ours.loc[ours.index.isin(learned), "ari_std"].isna().any() or ours["ari"].isna().any():
-        return ["The document's claims are judged when every row has runs of several seeds."]
+    few = ours.index[ours["ari_std"].isna()]
+    if not few.isin(beyond).all():
+        return ["The document's claims are judged when every row of its own has runs of several seeds."]
+    ours = ours.drop(few)
     ari, deviation = ours["ari"], ours["ari_std"]
     said = lambda name: f"{name} {ari[name]:.4f}"
     steady = lambda name: f"{name} ± {deviation[name]:.4f}"
     control, guessed = ari.index[0], found[found["by"] == "random"]["ari"].iloc[0]
-    theirs = ari.drop(list(beyond))
-    best, below = theirs.idxmax(), [name for name in learned if ari[name] <= ari[control]]
+    theirs = ari[~ari.index.isin(beyond)]
+    best, below = theirs.idxmax(), [name for name in ari.index.intersection(learned) if ari[name] <= ari[control]]
     by_steadiness = deviation[[name for name in theirs.index if name in learned]].sort_values().index
     judged = [
         ("the similarity scores best", best == "similarity, dot product", f"of its encodings, best is {said(best)}, "
          "then " + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
         ("the representation trains most steadily", by_steadiness[0] == "representation",
-         "over the seeds, " + ", ".join(map(steady, by_steadiness))),
+         "over the seeds, " + ", ".join(map(steady, by_steadiness)) + f"; nothing trains in {steady(control)}"),
         ("every learned encoding is above the control", not below,
          f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
         ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
