@@ -34,12 +34,12 @@ def losses(runs: dict[str, list[dict]], path: Path) -> Path:
         runs: title -> runs of several seeds, a line each, in one colour.
         path: the file.
     """
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for (title, seeds), colour in zip(runs.items(), COLOURS):
+    figure, axes = plt.subplots(figsize=(7.2, 5.6), layout="constrained")
+    for (title, seeds), colour in zip(runs.items(), (*COLOURS[:3], *COLOURS[4:])):  # grey is not seen on the plateau
         for label, run in zip([title, *[None] * len(seeds)], seeds):
             curve = pd.read_csv(run["directory"] / "curve.csv")
-            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=1, label=label)
-    axes.axhline(np.log(2), color="black", lw=0.8, ls=":", label="answering 0.5 (ln 2)")
+            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=1.2, label=label)
+    axes.axhline(np.log(2), color="black", lw=0.8, ls=":", zorder=1, label="answering 0.5 (ln 2)")
     axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
     axes.set_title("CIFAR-10: telling views apart, a line a seed")
     axes.grid(alpha=0.3, which="both")
