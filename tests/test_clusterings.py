@@ -330,7 +330,7 @@ def test_claims_are_judged_by_the_numbers():
         "control 0.0400, representation 0.0300)"
     )
     steadiest = "over the seeds, representation ± 0.0010, similarity, dot product ± 0.0030"  # the matrix is not its
-    steadiest += "; nothing trains in control ± 0.0005"
+    steadiest += "; the control, which trains nothing, ± 0.0005"
     assert second == f"- the representation trains most steadily: confirmed ({steadiest})"
     assert third.endswith("refuted (control 0.0400; not above it: representation 0.0300)")
     assert fourth.endswith("confirmed (control 0.0400, guessing 0.0000)")

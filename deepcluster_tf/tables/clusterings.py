@@ -131,7 +131,7 @@ def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()
         ("the similarity scores best", best == "similarity, dot product", f"of its encodings, best is {said(best)}, "
          "then " + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
         ("the representation trains most steadily", by_steadiness[0] == "representation",
-         "over the seeds, " + ", ".join(map(steady, by_steadiness)) + f"; nothing trains in {steady(control)}"),
+         "over the seeds, " + ", ".join(map(steady, by_steadiness)) + f"; the control, which trains nothing, ± {deviation[control]:.4f}"),
         ("every learned encoding is above the control", not below,
          f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
         ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
