@@ -122,7 +122,7 @@ def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()
     ours = ours.drop(few)
     ari, deviation = ours["ari"], ours["ari_std"]
     said = lambda name: f"{name} {ari[name]:.4f}"
-    steady = lambda name: f"{name} ± {deviation[name]:.4f}"
+    steady = lambda names: ", ".join(f"{name} ± {deviation[name]:.4f}" for name in names)
     control, guessed = ari.index[0], found[found["by"] == "random"]["ari"].iloc[0]
     theirs = ari[~ari.index.isin(beyond)]
     best, below = theirs.idxmax(), [name for name in ari.index.intersection(learned) if ari[name] <= ari[control]]
@@ -131,7 +131,7 @@ def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = ()
         ("the similarity scores best", best == "similarity, dot product", f"of its encodings, best is {said(best)}, "
          "then " + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
         ("the representation trains most steadily", by_steadiness[0] == "representation",
-         "over the seeds, " + ", ".join(map(steady, by_steadiness)) + f"; the control, which trains nothing, ± {deviation[control]:.4f}"),
+         f"over the seeds, {steady(by_steadiness)}; the control, which trains nothing, ± {deviation[control]:.4f}"),
         ("every learned encoding is above the control", not below,
          f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
         ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
@@ -153,10 +153,7 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), ""]
     lines += [_precision_by_class(reference, root), "", reference["protocol"], ""]
     lines += [EXPLAINED, ""]
-    lines += [
-        "The figure of losses shows the plateau at 0.5 too, where deep networks learn from very small batches:",
-        "",
-    ]
+    lines += ["The figure of losses shows the plateau at 0.5, where deep networks learn from very small batches:", ""]
     lines += [f"- {of['what']}: `{of['command']}`" for of in reference["plateaus"]] + [""]
     lines += ["Deviations from the documents:"]
     of_this = [e for e in experiments.EXPERIMENTS.values() if e.reference == experiment.reference]
