@@ -224,6 +224,7 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
         ({"views": "strong"}, "strong views .VIEWS. need images of three colours; received 1"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
         ({"filters": ()}, "filters .FILTERS. must be whole numbers of 1 or more, at least one; received .."),
+        ({"filters": 32}, "filters .FILTERS. must be whole numbers of 1 or more, at least one; received 32"),
         ({"filters": (32, 0)}, "filters .FILTERS. must be whole numbers"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],

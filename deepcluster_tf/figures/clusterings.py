@@ -56,7 +56,7 @@ def simulation(run: dict, found: dict[str, dict[str, list[float]]], path: Path) 
         path: the file.
     """
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(7.2, 6.4), layout="constrained", sharex=True, height_ratios=(3, 4)
+        2, 1, figsize=(9.6, 6.4), layout="constrained", sharex=True, height_ratios=(3, 4)
     )
     accuracy, index = np.transpose(run["accuracy_curve"])
     above.plot(index, accuracy, color="black")
@@ -67,7 +67,8 @@ def simulation(run: dict, found: dict[str, dict[str, list[float]]], path: Path) 
         below.errorbar(mean, places, xerr=np.nan_to_num(std), fmt=marker, color=colour, capsize=3, label=by)
         below.axvline(mean[0], color=colour, lw=0.8, ls=":")
     below.set(xlabel="adjusted Rand index", xlim=(0, 0.25), yticks=places, yticklabels=list(found))
-    below.legend(title="mean and deviation of the seeds;\ndotted: the control", fontsize=8, title_fontsize=8)
+    said = "below: mean and deviation of the seeds;\ndotted: the control"  # above, where nothing is covered
+    above.legend(*below.get_legend_handles_labels(), loc="lower right", title=said, fontsize=8, title_fontsize=8)
     for axes in (above, below):
         axes.grid(alpha=0.3)
     figure.suptitle("CIFAR-10: the accuracy of simulated labels that an adjusted Rand index stands for")

@@ -121,7 +121,8 @@ class Siamese(EncodingMethod):
         self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
         self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.45))
         self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
-        if not self.filters or not all(isinstance(n, (int, np.integer)) and n > 0 for n in self.filters):
+        several = isinstance(self.filters, (tuple, list)) and self.filters
+        if not several or not all(isinstance(n, (int, np.integer)) and n > 0 for n in self.filters):
             raise ValueError(
                 f"filters (FILTERS) must be whole numbers of 1 or more, at least one; received {self.filters}"
             )
