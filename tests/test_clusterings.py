@@ -275,7 +275,7 @@ def test_sparsity_by_hand():
 
 
 def test_invariance_by_hand(digits):
-    """What two encodings have in common beside their mean; 0 for what sees nothing."""
+    """Two views of one image are 1 alike, here, and two images -1/4, wherever their mean lies; what sees nothing, 0."""
 
     class Blind:
         def transform(self, images):

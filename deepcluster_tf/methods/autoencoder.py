@@ -17,7 +17,7 @@ Deviations from the document:
    a new lowest, as Keras's early stopping does.
 6. Documents 003 (a convolutional autoencoder of CIFAR-10 with a bottleneck of a tenth) and 001 (a residual one) print
    no sizes at all: 307 values, and networks and epochs (60 and 20 at most, meant for twenty to thirty minutes on two
-   quiet cores) of our choice. The residual one's epochs run out before the loss stops falling.
+   quiet cores) of our choice. The residual one's epochs run out before the stopping rule holds.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Deviations from the document:
    the budget is 50 epochs, meant for twenty to thirty minutes on two quiet cores.
 2. The dot product is taken for the log odds of a match, so that binary cross-entropy can compare it; the regulariser is
    the mean absolute value of the encodings. The document does not print its own, which made its vectors very sparse;
-   ours are no sparser than other encodings.
+   ours are not.
 3. A batch has as many mismatches as matching pairs, each view with that of the image before it, where the document
    draws pairs; batches are whole, so that an epoch leaves out the few images of a last short one.
 4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are searched by
@@ -19,7 +19,7 @@ Deviations from the document:
    what the comparison layers say.
 5. Strong views, which are cut out of the image and of other colours, are ours: views that are only rotated, flipped
    and scaled keep their colours, by which they can be told apart. So is a temperature: without one, the cross-entropy
-   over a matrix of the cosines of 256 images lies between ln 256 = 5.55 and 4.55, and teaches little.
+   over a matrix of the cosines of 256 images is ln 256 = 5.55 by chance, and cannot fall below 4.55.
 6. The document's network, of many layers and trained on very small batches, answers 0.5 for long before it learns. Ours
    has four layers and batches of 256, and leaves that plateau within the first steps; the figure of losses shows it
    with eight layers and batches of 16.
