@@ -99,7 +99,7 @@ help: ## this list
 	@echo "  CLUSTERING=kmeans or mixture; DISTANCE=euclidean or mahalanobis; DECAY=exponential or gaussian"
 	@echo "  ANNOTATOR=reader, browser (PORT=8765), or file with ANSWERS=annotations.csv; THRESHOLD=0.7: how sure the reader must be"
 	@echo "  QUERY=centers, random or uncertain; CLASSES=cat,dog names for your own images (make vae)"
-	@echo "  EPOCHS=50 BATCH=256 DIM=128 FILTERS=32,64,128,256 LOSS=contrastive REGULARISATION=0.1 TEMPERATURE=0.2 VIEWS=strong"
+	@echo "  EPOCHS=50 BATCH=256 DIM=128 FILTERS=32,64,128,256 LOSS=contrastive REGULARISATION=0.03 TEMPERATURE=0.2 VIEWS=strong"
 	@echo "  REDUCER=pca SCALE=8 (images scaled to 8x8)    of cifar-NAME, and of NAME on IMAGES=folder"
 	@echo "variables of export: RUN=results/runs/... TO=folder;   of data: DATA=fashion, mnist, cifar or digits;   of every target: PYTHON=python3 VENV=.venv"
 
@@ -136,7 +136,8 @@ mnist-vae-table: $(VENV)/.installed ## every row and figure of document 000, fiv
 
 PLATEAU := --filters=32,64,128,128,128,128,128,128 --batch=16 --epochs=1
 ENCODINGS := cifar-control "cifar-control --reducer=pca" cifar-ae cifar-resnet "cifar-resnet --loss=binary_crossentropy" \
-  cifar-representation cifar-similarity "cifar-similarity --loss=contrastive" \
+  cifar-representation cifar-similarity "cifar-similarity --regularisation=0.1" \
+  "cifar-similarity --loss=contrastive" \
   "cifar-similarity --loss=contrastive --temperature=0.2" \
   "cifar-similarity --loss=contrastive --views=strong --temperature=0.2" \
   "cifar-similarity $(PLATEAU) --regularisation=0" "cifar-representation $(PLATEAU)"

@@ -354,10 +354,10 @@ def test_table_by_hand(tmp_path):
     for seed, ari in ((0, 0.04), (1, 0.06)):
         ways = ["random", *reference["cifar-encodings"]["clusterings"]]
         scores = {f"{name}_{by}": ari if by != "random" else 0.0 for by in ways for name in tables.clusterings.SCORES}
-        more = {"sparsity": 0.5 + ari, "seconds": {"training": 1200}, "class_names": ["cat", "dog"]}
+        more = {"notices": [], "sparsity": 0.5 + ari, "seconds": {"training": 1200}, "class_names": ["cat", "dog"]}
         if seed:  # where affinity propagation did not converge; early records have no such invariance
             scores = {name: value for name, value in scores.items() if not name.endswith("affinity")}
-            more["invariance_centred"] = 0.1
+            more |= {"invariance_centred": 0.1, "notices": ["affinity did not converge", "and more"]}
         scores |= {"precision": 0.2, "precision_cat": 0.1 + seed, "precision_dog": 0.3}
         record(tmp_path, "cifar-control", "paper", seed, {}, scores, **more)
     experiment = experiments.get("cifar-control")
@@ -373,5 +373,7 @@ def test_table_by_hand(tmp_path):
         "`make cifar-control` |" in page
     )
     assert "| images scaled to 8x8 (control) | 0.6000 | 0.3000 |" in page
+    noticed = "- images scaled to 8x8 (control), seed 1: affinity did not converge; and more"
+    assert f"What went otherwise than planned:\n\n{noticed}\n\n" in page and page.count("did not converge;") == 1
     written = tables.write_all(tmp_path)
     assert tmp_path / "tables" / "cifar-encodings.csv" in written and all(path.exists() for path in written)

@@ -156,6 +156,25 @@ def test_it_begins_at_the_plateau_and_learns(digits, fitted):
     assert fitted.labels_.shape == (1797,) and fitted.n_iter_ == 6 * 14
 
 
+def test_an_encoder_that_only_guesses_is_noticed(digits, fitted):
+    """A regulariser that outweighs the pairs shrinks all encodings to nothing, whose dot products say nothing."""
+    assert not any("guessing" in notice for notice in fitted.notices_)
+    crushed = Siamese(**{**DOT, "regularisation": 100.0}).fit(digits.images, progress=False)
+    assert np.abs(crushed.transform(digits.images)).mean() < 0.01
+    assert len(crushed.notices_) == 1 and "a loss of 0.693" in crushed.notices_[0]
+    assert "of guessing 0.6931" in crushed.notices_[0] and "less REGULARISATION" in crushed.notices_[0]
+    untrained = Siamese(**{**SMALL, "epochs": 0}).fit(digits.images[:300], progress=False)
+    assert untrained.notices_ == []  # nothing was tried
+
+
+def test_guessing_among_the_images_of_a_batch(digits):
+    method = Siamese(**{**SMALL, "comparison": "contrastive", "epochs": 1}).fit(digits.images, progress=False)
+    for loss, noticed in ((0.995 * math.log(128), True), (0.985 * math.log(128), False)):
+        method.history_[-1]["loss"] = loss
+        method._cluster(digits.images, False)
+        assert any("of guessing 4.8520" in notice for notice in method.notices_) == noticed
+
+
 def test_the_loss_is_reported_several_times_an_epoch(fitted):
     """Here after each of the 14 steps an epoch; the mean over an epoch's reports is the epoch's own loss."""
     name = "pairs_loss" if fitted.comparison == "dot" else "loss"

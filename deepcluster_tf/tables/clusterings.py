@@ -102,6 +102,17 @@ def _precision_by_class(reference: dict, root: Path | None) -> str:
     return markdown.rows(["Precision of the ten nearest of", *names], lines) if lines else ""
 
 
+def _notices(reference: dict, root: Path | None) -> list[str]:
+    """What went otherwise than planned, a line a run; nothing where nothing did."""
+    lines = [
+        f"- {of['what']}, seed {run['seed']}: {'; '.join(run['notices'])}"
+        for of in reference["rows"]
+        for run in results.runs_of(of["experiment"], of["variant"], root)
+        if run["notices"]
+    ]
+    return ["What went otherwise than planned:", "", *lines, ""] if lines else []
+
+
 def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = (), by: str = "kmeans") -> list[str]:
     """What document 003 claims, confirmed or refuted by the adjusted Rand index of a clustering.
 
@@ -151,7 +162,7 @@ def page(experiment: Experiment, root: Path | None = None) -> str:
         lines += [f"## The document's claims, by {reference['clusterings'][by]}", ""]
         lines += [*claims(found, learned, beyond, by), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(reference, root), ""]
-    lines += [_precision_by_class(reference, root), "", reference["protocol"], ""]
+    lines += [_precision_by_class(reference, root), "", *_notices(reference, root), reference["protocol"], ""]
     lines += [EXPLAINED, ""]
     lines += ["The figure of losses shows the plateau at 0.5, where deep networks learn from very small batches:", ""]
     lines += [f"- {of['what']}: `{of['command']}`" for of in reference["plateaus"]] + [""]
