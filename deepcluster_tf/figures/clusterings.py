@@ -62,9 +62,9 @@ def simulation(run: dict, found: dict[str, dict[str, list[float]]], path: Path) 
     above.plot(index, accuracy, color="black")
     above.set(ylabel="equivalent accuracy (fraction)", ylim=(0, 0.6))
     places = -np.arange(len(found))
-    for by, marker, colour in zip(next(iter(found.values())), "os", (COLOURS[0], COLOURS[2])):
+    for by, marker, colour, shift in zip(next(iter(found.values())), "os", (COLOURS[0], COLOURS[2]), (0.12, -0.12)):
         mean, std = np.transpose([list(results.mean_and_std(of[by], "").values()) for of in found.values()])
-        below.errorbar(mean, places, xerr=np.nan_to_num(std), fmt=marker, color=colour, capsize=3, label=by)
+        below.errorbar(mean, places + shift, xerr=np.nan_to_num(std), fmt=marker, color=colour, capsize=3, label=by)
         below.axvline(mean[0], color=colour, lw=0.8, ls=":")
     below.set(xlabel="adjusted Rand index", xlim=(0, 0.25), yticks=places, yticklabels=list(found))
     said = "below: mean and deviation of the seeds;\ndotted: the control"  # above, where nothing is covered
