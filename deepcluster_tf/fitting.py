@@ -8,6 +8,7 @@ before: that is what lets an interrupted fit go on and end with the numbers of a
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 
 import keras
@@ -16,6 +17,7 @@ import tensorflow as tf
 from keras import ops
 from tqdm.auto import tqdm
 
+from deepcluster_tf import machine
 from deepcluster_tf.networks import to_unit
 
 
@@ -235,6 +237,41 @@ class Progress(keras.callbacks.Callback):
 
     def __exit__(self, *_):
         self.bar.close()
+
+
+KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "backend": "tensorflow"}
+
+
+def start() -> list[str]:
+    """Set what numbers depend on, before TensorFlow begins: Keras's usual configuration, whatever `keras.json` says.
+
+    Threads are as many as `machine.processors` tells, where that is fewer than the machine would take.
+
+    Returns:
+        the names of the GPUs.
+    """
+    keras.config.set_floatx(KERAS["floatx"])
+    keras.config.set_epsilon(KERAS["epsilon"])
+    keras.config.set_image_data_format(KERAS["image_data_format"])
+    if machine.LIMIT in os.environ:
+        tf.config.threading.set_intra_op_parallelism_threads(machine.processors())
+        tf.config.threading.set_inter_op_parallelism_threads(machine.processors())
+    return machine.gpus()
+
+
+def require_usual_keras() -> None:
+    """Refuse to fit under a Keras whose configuration would give other numbers, or none.
+
+    Raises:
+        ValueError: it has another backend, float type, epsilon, or order of channels.
+    """
+    for name, usual in KERAS.items():
+        found = getattr(keras.config, name)()
+        if found != usual:
+            raise ValueError(
+                f"Keras's {name} is {found}: expected {usual}. Set it, before the package is imported, in keras.json"
+                + (" or by KERAS_BACKEND" if name == "backend" else f" or by keras.config.set_{name}")
+            )
 
 
 def seed_everything(seed: int) -> None:

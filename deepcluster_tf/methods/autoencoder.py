@@ -22,11 +22,14 @@ Deviations from the document:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 
 from deepcluster_tf import checkpoints, fitting, networks
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.settings import setting
 
 NETWORKS = {
     "dense": (networks.dense_encoder, networks.dense_decoder),
@@ -37,26 +40,9 @@ NETWORKS = {
 PLAIN = ("convolutional", "residual")  # whose activations are their own
 
 
+@dataclass(kw_only=True, eq=False)
 class Autoencoder(EncodingMethod):
     """An autoencoder whose encodings are clustered.
-
-    Args:
-        n_clusters: number of clusters.
-        architecture: "dense"; "pooling" for convolutions with pooling and dropout; "convolutional" for convolutions of
-            stride 2; "residual" for a ResNet without its head.
-        loss: of a pixel, "mse" or "binary_crossentropy".
-        n_components: principal components of the encoding that the mixture sees, at most its values and the images; 0
-            for the encoding itself.
-        embedding_dim: units of the encoding.
-        activation: of the hidden layers, "relu" or "sigmoid".
-        embedding_activation: of the encoding, "linear", "relu" or "sigmoid".
-        batch_size: images a step.
-        validation_share: share of the images, drawn at random, on which the loss decides when to stop.
-        patience: epochs without a lower validation loss after which training stops; the best weights are kept.
-        max_epochs: a bound, in document 002's experiments not meant to be reached.
-        assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "mixture" or "kmeans".
-        n_init: starts of k-means and of the mixture.
-        seed: of everything random.
 
     Attributes after `fit`:
         encoder_, decoder_: Keras models.
@@ -65,65 +51,42 @@ class Autoencoder(EncodingMethod):
         converged_: whether the patience ran out before the epochs did. n_iter_: iterations done.
     """
 
-    def __init__(
-        self,
-        *,
-        n_clusters: int = 10,
-        architecture: str = "dense",
-        loss: str = "mse",
-        n_components: int = 0,
-        embedding_dim: int = 10,
-        activation: str = "relu",
-        embedding_activation: str = "linear",
-        batch_size: int = 256,
-        validation_share: float = 0.1,
-        patience: int = 5,
-        max_epochs: int = 1000,
-        assign_by: str = "mixture",
-        n_init: int = 10,
-        seed: int = 0,
-    ):
-        self.n_clusters = n_clusters
-        self.architecture = architecture
-        self.loss = loss
-        self.n_components = n_components
-        self.embedding_dim = embedding_dim
-        self.activation = activation
-        self.embedding_activation = embedding_activation
-        self.batch_size = batch_size
-        self.validation_share = validation_share
-        self.patience = patience
-        self.max_epochs = max_epochs
-        self.assign_by = assign_by
-        self.n_init = n_init
-        self.seed = seed
+    n_clusters: int = setting(10, "number of clusters", low=2)
+    architecture: str = setting(
+        "dense",
+        "of the network: pooling has convolutions, pooling, dropout; convolutional has convolutions of stride 2; "
+        "residual is a ResNet without its head",
+        choices=("dense", "pooling", "convolutional", "residual"),
+    )
+    loss: str = setting("mse", "of a pixel", choices=("mse", "binary_crossentropy"))
+    n_components: int = setting(
+        0, "principal components that the mixture sees, at most the values and the images; 0 for the encoding", low=0
+    )
+    embedding_dim: int = setting(10, "units of the encoding", low=1)
+    activation: str = setting("relu", "of the hidden layers", choices=("relu", "sigmoid"))
+    embedding_activation: str = setting("linear", "of the encoding", choices=("linear", "relu", "sigmoid"))
+    batch_size: int = setting(256, "images a step", low=1)
+    validation_share: float = setting(
+        0.1, "share of the images, drawn at random, on which the loss decides when to stop", low=0.01, high=0.9
+    )
+    patience: int = setting(5, "epochs without a lower validation loss that stop it; the best weights stay", low=1)
+    max_epochs: int = setting(1000, "epochs at most; in Akula's experiments a bound not meant to be reached", low=0)
+    assign_by: str = setting("mixture", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
+    n_init: int = setting(10, "starts of k-means and of the mixture", low=1)
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
-        inf = np.inf
-        self._require(n_clusters=(2, inf), embedding_dim=(1, inf), batch_size=(1, inf), patience=(1, inf))
-        self._require(max_epochs=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1), validation_share=(0.01, 0.9))
-        self._require_one_of("architecture", *NETWORKS)
-        self._require_one_of("loss", "mse", "binary_crossentropy")
-        self._require(n_components=(0, inf))
-        if self.architecture in PLAIN:
-            for name in ("activation", "embedding_activation"):
-                self._require_one_of(name, self.defaults()[name])
-        if self.architecture == "convolutional":  # its last layer is linear
-            self._require_one_of("loss", "mse")
-        self._require_one_of("activation", "relu", "sigmoid")
-        self._require_one_of("embedding_activation", "linear", "relu", "sigmoid")
-        self._require_one_of("assign_by", "mixture", "kmeans")
+        super().check_settings()
+        fixed = [*(("activation", "embedding_activation") if self.architecture in PLAIN else ())]
+        fixed += ["loss"] if self.architecture == "convolutional" else []  # its last layer is linear
+        for name in fixed:
+            if getattr(self, name) != (usual := self.defaults()[name]):
+                raise ValueError(
+                    f"{name} must be {usual} in the {self.architecture} architecture; received {getattr(self, name)!r}"
+                )
 
-    def check(self, images: np.ndarray) -> np.ndarray:
-        """Refuse settings or images out of range; returns the images as `fit` uses them.
-
-        Raises:
-            ValueError: with what was expected and what was received.
-        """
-        self.check_settings()
-        images = self.checked_images(images)
-        self._require(n_clusters=(2, len(images)))
+    def _check(self, images):
         self.n_components = min(self.n_components, self.embedding_dim, len(images))
         {
             "pooling": lambda shape: networks.require_multiples(shape, 4),
@@ -137,7 +100,6 @@ class Autoencoder(EncodingMethod):
             )
         if not 0 < round(self.validation_share * len(images)) < len(images):
             raise ValueError(f"{len(images)} images leave none for training or none for validation: expected more")
-        return images
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)

@@ -7,77 +7,48 @@ Deviations from the document:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import keras
-import numpy as np
 from sklearn.decomposition import PCA
 
 from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.settings import setting
 
 
+@dataclass(kw_only=True, eq=False)
 class Control(EncodingMethod):
     """Reduces images without learning a network.
-
-    Args:
-        n_clusters: number of clusters.
-        reducer: "downscale", the mean of each patch; or "pca".
-        size: of the scaled image, which divides its sides; `pca` keeps as many components as that image has values.
-        n_components: principal components that the mixture sees, at most the values and the images.
-        assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
-        n_init: starts of k-means and of the mixture.
-        seed: of everything random.
 
     Attributes after `fit`:
         encoder_, decoder_: Keras models. kmeans_, mixture_: fitted scikit-learn estimators.
         assigners_: the same as Keras layers, by name. labels_: int64 (n,).
     """
 
-    def __init__(
-        self,
-        *,
-        n_clusters: int = 10,
-        reducer: str = "downscale",
-        size: int = 8,
-        n_components: int = 50,
-        assign_by: str = "kmeans",
-        n_init: int = 3,
-        seed: int = 0,
-    ):
-        self.n_clusters = n_clusters
-        self.reducer = reducer
-        self.size = size
-        self.n_components = n_components
-        self.assign_by = assign_by
-        self.n_init = n_init
-        self.seed = seed
+    n_clusters: int = setting(10, "number of clusters", low=2)
+    reducer: str = setting("downscale", "the mean of each patch, or principal components", choices=("downscale", "pca"))
+    size: int = setting(
+        8, "side of the scaled image, which divides the images'; pca keeps as many components as it has values", low=1
+    )
+    n_components: int = setting(
+        50, "principal components that the mixture sees, at most the values and the images", low=1
+    )
+    assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
+    n_init: int = setting(3, "starts of k-means and of the mixture", low=1)
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
-    def check_settings(self) -> None:
-        """Refuse settings out of range, before there are data; raises ValueError."""
-        self._require(n_clusters=(2, np.inf), size=(1, np.inf), n_components=(1, np.inf), n_init=(1, np.inf))
-        self._require(seed=(0, 2**31 - 1))
-        self._require_one_of("reducer", "downscale", "pca")
-        self._require_one_of("assign_by", "mixture", "kmeans")
-
-    def check(self, images: np.ndarray) -> np.ndarray:
-        """Refuse settings or images out of range; returns the images as `fit` uses them.
-
-        Raises:
-            ValueError: with what was expected and what was received.
-        """
-        self.check_settings()
-        images = self.checked_images(images)
+    def _check(self, images):
         _, height, width, channels = images.shape
         if height % self.size or width % self.size:
             raise ValueError(f"the scaled size (SCALE) must divide the images' {height}x{width}; received {self.size}")
         values = self.size**2 * channels
-        self._require(n_clusters=(2, len(images)))
         self.n_components = min(self.n_components, values, len(images))
         if self.reducer == "pca" and values > len(images):
             raise ValueError(
                 f"{values} principal components need as many images; received {len(images)}: give more, or a smaller "
                 "scaled size (SCALE)"
             )
-        return images
 
     def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])

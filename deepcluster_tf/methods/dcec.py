@@ -20,6 +20,7 @@ Deviations from the document:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -29,25 +30,14 @@ from keras import ops
 
 from deepcluster_tf import checkpoints, export, fitting, losses, networks
 from deepcluster_tf.layers import ClusteringLayer
-from deepcluster_tf.methods.base import Method
+from deepcluster_tf.methods.base import Method, whole_or_nothing
 from deepcluster_tf.renewal import Score, TargetRenewal
+from deepcluster_tf.settings import setting
 
 
+@dataclass(kw_only=True, eq=False)
 class DCEC(Method):
     """Deep convolutional embedded clustering, with or without some known labels.
-
-    Args:
-        n_clusters: number of clusters; at least the number of classes that the labels name.
-        embedding_dim: units of the embedding.
-        filters: filters of the encoder's three convolutions.
-        lam: lambda, the weight of the clustering loss (eq. 4), 0 or more.
-        batch_size: images a step.
-        pretraining_epochs: epochs of the autoencoder alone.
-        update_interval: T, iterations between two renewals of the target distribution.
-        tolerance: delta, the share of changed assignments below which training stops.
-        max_iterations: iterations of clustering, at most.
-        n_init: restarts of k-means.
-        seed: of everything random.
 
     Attributes after `fit`:
         labels_: int64 (n,), the cluster of each image.
@@ -59,33 +49,25 @@ class DCEC(Method):
         encoder_, decoder_: Keras models. clustering_: the `ClusteringLayer`.
     """
 
-    def __init__(
-        self,
-        *,
-        n_clusters: int = 10,
-        embedding_dim: int = 10,
-        filters: tuple[int, int, int] = (32, 64, 128),
-        lam: float = 1.0,
-        batch_size: int = 256,
-        pretraining_epochs: int = 200,
-        update_interval: int = 140,
-        tolerance: float = 0.001,
-        max_iterations: int = 20_000,
-        n_init: int = 20,
-        seed: int = 0,
-    ):
-        self.n_clusters = n_clusters
-        self.embedding_dim = embedding_dim
-        self.filters = filters
-        self.lam = lam
-        self.batch_size = batch_size
-        self.pretraining_epochs = pretraining_epochs
-        self.update_interval = update_interval
-        self.tolerance = tolerance
-        self.max_iterations = max_iterations
-        self.n_init = n_init
-        self.seed = seed
-        self._autoencoder = None  # weights to start clustering from, where the caller gave them
+    n_clusters: int = setting(10, "number of clusters; at least the classes that the labels name", low=2)
+    embedding_dim: int = setting(10, "units of the embedding", low=1)
+    filters: tuple[int, ...] = setting((32, 64, 128), "filters of the encoder's three convolutions", low=1)
+    lam: float = setting(1.0, "lambda, the weight of the clustering loss (eq. 4)", low=0, high=1e6)
+    batch_size: int = setting(256, "images a step", low=1)
+    pretraining_epochs: int = setting(200, "epochs of the autoencoder alone", low=0)
+    update_interval: int = setting(140, "T, iterations between two renewals of the target distribution", low=1)
+    tolerance: float = setting(0.001, "delta: fewer changed assignments than this share stop it", low=0, high=1)
+    max_iterations: int = setting(20_000, "iterations of clustering, at most", low=0)
+    n_init: int = setting(20, "restarts of k-means", low=1)
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+
+    _autoencoder = None  # weights to start clustering from, where the caller gave them
+
+    def check_settings(self) -> None:
+        """Refuse settings out of range, before there are data; raises ValueError."""
+        super().check_settings()
+        if len(self.filters) != 3:
+            raise ValueError(f"filters must be three whole numbers; received {self.filters}")
 
     def check(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Refuse settings, images or labels out of range; returns images and labels as `fit` uses them.
@@ -93,18 +75,11 @@ class DCEC(Method):
         Raises:
             ValueError: with what was expected and what was received.
         """
-        self.check_settings()
-        images = self.checked_images(images)
-        networks.convolutional_padding(images.shape[1:])
-        self._require(n_clusters=(2, len(images)))
+        images = super().check(images)
         return images, self.checked_labels(labels, len(images), self.n_clusters)
 
-    def check_settings(self) -> None:
-        """Refuse settings out of range, before there are data; raises ValueError."""
-        inf = np.inf
-        self._require(n_clusters=(2, inf), embedding_dim=(1, inf), lam=(0, 1e6), batch_size=(1, inf), n_init=(1, inf))
-        self._require(pretraining_epochs=(0, inf), update_interval=(1, inf), tolerance=(0, 1), max_iterations=(0, inf))
-        self._require(seed=(0, 2**31 - 1))
+    def _check(self, images):
+        networks.convolutional_padding(images.shape[1:])
 
     def _build(self, image_shape, weights=None):
         keras.utils.set_random_seed(self.seed)
@@ -116,6 +91,7 @@ class DCEC(Method):
 
     # ------------------------------------------------------------------ phase 1: the autoencoder
 
+    @whole_or_nothing
     def pretrain(
         self, images: np.ndarray, *, directory: Path | str | None = None, progress: bool = True, strategy=None
     ) -> DCEC:
@@ -173,6 +149,7 @@ class DCEC(Method):
 
     # ------------------------------------------------------------------ phase 2: clustering
 
+    @whole_or_nothing
     def fit(
         self,
         images: np.ndarray,
@@ -299,6 +276,7 @@ class DCEC(Method):
     @property
     def cluster_centers_(self) -> np.ndarray:
         """float32 (n_clusters, embedding_dim)."""
+        self._require_fitted()
         return ops.convert_to_numpy(self.clustering_.cluster_centers)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:

@@ -9,22 +9,19 @@ Deviations from the document:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 
 from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.settings import setting
 
 
+@dataclass(kw_only=True, eq=False)
 class Raw(EncodingMethod):
     """k-means on pixels, and a Gaussian mixture on their principal components.
-
-    Args:
-        n_clusters: number of clusters.
-        n_components: principal components that the mixture sees.
-        assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
-        n_init: starts of k-means; the mixture, whose starts take longer, has a fifth of them.
-        seed: of the starts.
 
     Attributes after `fit`:
         kmeans_, mixture_, pca_: fitted scikit-learn estimators. assigners_: the same as Keras layers, by name.
@@ -34,36 +31,14 @@ class Raw(EncodingMethod):
     keeps_embeddings = False  # they are the pixels
     starts_a_mixture = 5
 
-    def __init__(
-        self,
-        *,
-        n_clusters: int = 10,
-        n_components: int = 50,
-        assign_by: str = "kmeans",
-        n_init: int = 50,
-        seed: int = 0,
-    ):
-        self.n_clusters = n_clusters
-        self.n_components = n_components
-        self.assign_by = assign_by
-        self.n_init = n_init
-        self.seed = seed
+    n_clusters: int = setting(10, "number of clusters", low=2)
+    n_components: int = setting(50, "principal components that the mixture sees", low=1)
+    assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
+    n_init: int = setting(50, "starts of k-means; the mixture, whose starts take longer, has a fifth of them", low=1)
+    seed: int = setting(0, "of the starts", low=0, high=2_147_483_647)
 
-    def check_settings(self) -> None:
-        """Refuse settings out of range, before there are data; raises ValueError."""
-        self._require(n_clusters=(2, np.inf), n_components=(1, np.inf), n_init=(1, np.inf), seed=(0, 2**31 - 1))
-        self._require_one_of("assign_by", "mixture", "kmeans")
-
-    def check(self, images: np.ndarray) -> np.ndarray:
-        """Refuse settings or images out of range; returns the images as `fit` uses them.
-
-        Raises:
-            ValueError: with what was expected and what was received.
-        """
-        self.check_settings()
-        images = self.checked_images(images)
-        self._require(n_clusters=(2, len(images)), n_components=(1, min(len(images), int(np.prod(images.shape[1:])))))
-        return images
+    def _check(self, images):
+        self._require_at_most("n_components", min(len(images), int(np.prod(images.shape[1:]))))
 
     def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])

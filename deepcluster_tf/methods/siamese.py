@@ -29,6 +29,8 @@ Deviations from the document:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -36,10 +38,10 @@ from keras import layers, ops
 from deepcluster_tf import checkpoints, fitting, losses, networks
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.settings import setting
 
 GUESSING = 0.99  # the share of the loss of guessing above which nothing was learned
 READINGS, BETWEEN = 15, 25  # of the loss in an epoch; more where many more steps than that would lie between two
-COMPARISONS = ("layers", "dot", "contrastive")
 
 
 class PairModel(fitting.ResidentModel):
@@ -52,26 +54,9 @@ class PairModel(fitting.ResidentModel):
         return images, {name: pairs if name == "pairs" else ones for name in self.output_names}
 
 
+@dataclass(kw_only=True, eq=False)
 class Siamese(EncodingMethod):
     """An encoder that learns to tell two views of one image from views of two.
-
-    Args:
-        n_clusters: number of clusters.
-        comparison: "layers", "dot" or "contrastive".
-        embedding_dim: values of the encoding.
-        filters: of the encoder's convolutions, one each.
-        units: of the comparison layer.
-        regularisation: weight of the mean absolute value of the encodings ("dot").
-        temperature: by which cosines are divided ("contrastive"); 1 for none, since the document speaks of none.
-        views: "plain", flipped, rotated and scaled as in the document; or "strong", cut out and of other colours too.
-        rotation: largest angle of a view, as a share of a full turn. zoom: largest change of scale, as a share; of a
-            strong view half of the largest cut.
-        batch_size: images a step.
-        epochs: of training.
-        n_components: principal components that the mixture sees, at most the values and the images.
-        assign_by: whose clusters `labels_`, `predict` and `predict_proba` give, "kmeans" or "mixture".
-        n_init: starts of k-means and of the mixture.
-        seed: of everything random.
 
     Attributes after `fit`:
         encoder_, comparison_: Keras models, images to encodings, and two encodings to the log odds of a match (there
@@ -82,74 +67,48 @@ class Siamese(EncodingMethod):
         n_iter_: iterations done. converged_: None, for no rule stops it.
     """
 
-    def __init__(
-        self,
-        *,
-        n_clusters: int = 10,
-        comparison: str = "layers",
-        embedding_dim: int = 128,
-        filters: tuple[int, ...] = (32, 64, 128, 256),
-        units: int = 64,
-        regularisation: float = 0.03,
-        temperature: float = 1.0,
-        views: str = "plain",
-        rotation: float = 0.08,
-        zoom: float = 0.25,
-        batch_size: int = 256,
-        epochs: int = 50,
-        n_components: int = 50,
-        assign_by: str = "kmeans",
-        n_init: int = 3,
-        seed: int = 0,
-    ):
-        self.n_clusters = n_clusters
-        self.comparison = comparison
-        self.embedding_dim = embedding_dim
-        self.filters = filters
-        self.units = units
-        self.regularisation = regularisation
-        self.temperature = temperature
-        self.views = views
-        self.rotation = rotation
-        self.zoom = zoom
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.n_components = n_components
-        self.assign_by = assign_by
-        self.n_init = n_init
-        self.seed = seed
+    n_clusters: int = setting(10, "number of clusters", low=2)
+    comparison: str = setting(
+        "layers",
+        "of two encodings: comparison layers, their dot product, or a matrix of all similarities in a batch",
+        choices=("layers", "dot", "contrastive"),
+    )
+    embedding_dim: int = setting(128, "values of the encoding", low=1)
+    filters: tuple[int, ...] = setting((32, 64, 128, 256), "of the encoder's convolutions, one each", low=1)
+    units: int = setting(64, "of the comparison layer", low=1)
+    regularisation: float = setting(
+        0.03, "weight of the mean absolute value of the encodings (of the dot product)", low=0, high=1e6
+    )
+    temperature: float = setting(
+        1.0, "by which cosines are divided (contrastive); 1 for none, since the paper has none", low=1e-3, high=1e3
+    )
+    views: str = setting(
+        "plain", "flipped, rotated and scaled, or strong: cut out and of other colours too", choices=("plain", "strong")
+    )
+    rotation: float = setting(0.08, "largest angle of a view, as a share of a full turn", low=0, high=0.5)
+    zoom: float = setting(
+        0.25, "largest change of scale, as a share; of a strong view half of the largest cut", low=0, high=0.45
+    )
+    batch_size: int = setting(256, "images a step", low=2)
+    epochs: int = setting(50, "of training", low=0)
+    n_components: int = setting(
+        50, "principal components that the mixture sees, at most the values and the images", low=0
+    )
+    assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
+    n_init: int = setting(3, "starts of k-means and of the mixture", low=1)
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
-        inf = np.inf
-        self._require(n_clusters=(2, inf), embedding_dim=(1, inf), units=(1, inf), batch_size=(2, inf))
-        self._require(regularisation=(0, 1e6), temperature=(1e-3, 1e3), rotation=(0, 0.5), zoom=(0, 0.45))
-        self._require(epochs=(0, inf), n_components=(0, inf), n_init=(1, inf), seed=(0, 2**31 - 1))
-        several = isinstance(self.filters, (tuple, list)) and self.filters
-        if not several or not all(isinstance(n, (int, np.integer)) and n > 0 for n in self.filters):
-            raise ValueError(
-                f"filters (FILTERS) must be whole numbers of 1 or more, at least one; received {self.filters}"
-            )
-        self._require_one_of("comparison", *COMPARISONS)
-        self._require_one_of("views", "plain", "strong")
+        super().check_settings()
         for name, comparison in (("regularisation", "dot"), ("temperature", "contrastive")):
             if self.comparison != comparison and getattr(self, name) != self.defaults()[name]:
                 raise ValueError(f"{name} has no effect on comparison={self.comparison}: leave it out")
-        self._require_one_of("assign_by", "mixture", "kmeans")
 
-    def check(self, images: np.ndarray) -> np.ndarray:
-        """Refuse settings or images out of range; returns the images as `fit` uses them.
-
-        Raises:
-            ValueError: with what was expected and what was received.
-        """
-        self.check_settings()
-        images = self.checked_images(images)
-        self._require(n_clusters=(2, len(images)))
+    def _check(self, images):
         if self.views == "strong" and images.shape[-1] != 3:
             raise ValueError(f"strong views (VIEWS) need images of three colours; received {images.shape[-1]}")
         self.n_components = min(self.n_components, self.embedding_dim, len(images))
-        return images
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)

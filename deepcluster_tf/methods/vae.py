@@ -21,6 +21,7 @@ Deviations from the document:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -31,8 +32,9 @@ from keras import ops
 from deepcluster_tf import checkpoints, export, fitting, losses, networks
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.layers import Sampling
-from deepcluster_tf.methods.base import Method
+from deepcluster_tf.methods.base import Method, whole_or_nothing
 from deepcluster_tf.naming import Naming
+from deepcluster_tf.settings import setting
 
 
 class VariationalModel(fitting.ResidentModel):
@@ -52,27 +54,9 @@ class VariationalModel(fitting.ResidentModel):
         return images, targets, {"reconstruction": everyone, "latent": everyone, "classes": weights}
 
 
+@dataclass(kw_only=True, eq=False)
 class VAE(Method):
     """Semi-supervised variational autoencoder.
-
-    Args:
-        n_classes: classes that an annotator can name.
-        z_dim: dimensions of the latent space.
-        beta: weight of the KL divergence. gamma: of the classification; 0 asks nobody.
-        a: rate of the confidence's decay with the distance from the centre.
-        n_clusters: clusters to name after an epoch; 0 for the elbow.
-        clustering: "kmeans", or "mixture" with its posterior as the confidence.
-        distance: of k-means, "euclidean" or "mahalanobis".
-        decay: of the confidence, "exponential" or "gaussian".
-        depth: levels of the top-down hierarchy; 1 splits no cluster.
-        query: what the annotator sees: "centers", or for comparison `n_clusters` single images after an epoch, at
-            "random" or the most "uncertain" of the class head.
-        batch_size: images a step.
-        learning_rate: Adam's.
-        epochs: in all. unsupervised_epochs: those before the first names.
-        min_steps: an epoch goes over few images as often as makes so many steps of it, for a decoder is to be seen
-            after each; 0 for once.
-        seed: of everything random.
 
     Attributes after `fit`:
         encoder_, decoder_, head_: Keras models, images to z_mean, z to images, z to class probabilities.
@@ -81,55 +65,35 @@ class VAE(Method):
         converged_: None, for no rule stops it.
     """
 
-    def __init__(
-        self,
-        *,
-        n_classes: int = 10,
-        z_dim: int = 10,
-        beta: float = 5.0,
-        gamma: float = 150.0,
-        a: float = 5.0,
-        n_clusters: int = 0,
-        clustering: str = "kmeans",
-        distance: str = "euclidean",
-        decay: str = "exponential",
-        depth: int = 2,
-        query: str = "centers",
-        batch_size: int = 64,
-        learning_rate: float = 0.003,
-        epochs: int = 5,
-        unsupervised_epochs: int = 1,
-        min_steps: int = 0,
-        seed: int = 0,
-    ):
-        self.n_classes = n_classes
-        self.z_dim = z_dim
-        self.beta = beta
-        self.gamma = gamma
-        self.a = a
-        self.n_clusters = n_clusters
-        self.clustering = clustering
-        self.distance = distance
-        self.decay = decay
-        self.depth = depth
-        self.query = query
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.unsupervised_epochs = unsupervised_epochs
-        self.min_steps = min_steps
-        self.seed = seed
+    n_classes: int = setting(10, "classes that an annotator can name", low=2)
+    z_dim: int = setting(10, "dimensions of the latent space", low=1)
+    beta: float = setting(5.0, "weight of the KL divergence (eq. 1)", low=0, high=1e6)
+    gamma: float = setting(150.0, "weight of the classification loss (eq. 3); 0 asks nobody", low=0, high=1e6)
+    a: float = setting(5.0, "rate of the confidence's decay with the distance from the centre", low=1e-6, high=1e6)
+    n_clusters: int = setting(0, "clusters to name after an epoch; 0 for the elbow", low=0)
+    clustering: str = setting(
+        "kmeans", "of the latent space; a mixture has its posterior as the confidence", choices=("kmeans", "mixture")
+    )
+    distance: str = setting("euclidean", "of k-means", choices=("euclidean", "mahalanobis"))
+    decay: str = setting("exponential", "of the confidence", choices=("exponential", "gaussian"))
+    depth: int = setting(2, "levels of the hierarchy: 1 splits no cluster, 2 those without a name", low=1, high=10)
+    query: str = setting(
+        "centers",
+        "what is shown: centres, or for comparison K single images, at random or those of which the head is least sure",
+        choices=("centers", "random", "uncertain"),
+    )
+    batch_size: int = setting(64, "images a step", low=1)
+    learning_rate: float = setting(0.003, "of Adam", low=1e-8, high=1)
+    epochs: int = setting(5, "in all; the first asks nobody", low=0)
+    unsupervised_epochs: int = setting(1, "epochs before the first names", low=1)
+    min_steps: int = setting(
+        0, "an epoch goes over few images as often as makes so many steps, for a decoder is to be seen; 0: once", low=0
+    )
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
-        inf = np.inf
-        self._require(n_classes=(2, inf), z_dim=(1, inf), beta=(0, 1e6), gamma=(0, 1e6), a=(1e-6, 1e6), depth=(1, 10))
-        self._require(batch_size=(1, inf), learning_rate=(1e-8, 1), epochs=(0, inf), n_clusters=(0, inf))
-        self._require(unsupervised_epochs=(1, inf), min_steps=(0, inf), seed=(0, 2**31 - 1))
-        self._require_one_of("clustering", "kmeans", "mixture")
-        self._require_one_of("distance", "euclidean", "mahalanobis")
-        self._require_one_of("decay", "exponential", "gaussian")
-        self._require_one_of("query", "centers", "random", "uncertain")
+        super().check_settings()
         if self.n_clusters == 1:
             raise ValueError("n_clusters must be 2 or more, or 0 for the elbow; received 1")
         if self.query != "centers" and not self.n_clusters:
@@ -161,19 +125,10 @@ class VAE(Method):
                 f"received {self.epochs}"
             )
 
-    def check(self, images: np.ndarray) -> np.ndarray:
-        """Refuse settings or images out of range; returns the images as `fit` uses them.
-
-        Raises:
-            ValueError: with what was expected and what was received.
-        """
-        self.check_settings()
-        images = self.checked_images(images)
+    def _check(self, images):
         networks.require_multiples(images.shape[1:], 4)
-        self._require(n_clusters=(0, len(images)))
         if not self.n_clusters and len(images) < 28:
             raise ValueError(f"the elbow needs 28 images or more; received {len(images)}: give n_clusters (K)")
-        return images
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
@@ -209,6 +164,7 @@ class VAE(Method):
         model.hold(images)
         return model
 
+    @whole_or_nothing
     def fit(
         self,
         images: np.ndarray,

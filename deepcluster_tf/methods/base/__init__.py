@@ -1,6 +1,6 @@
 """What the methods share: settings by name, checked input, a fit that resumes; an encoding that is then clustered."""
 
 from deepcluster_tf.methods.base.encoding import EncodingMethod
-from deepcluster_tf.methods.base.method import Method
+from deepcluster_tf.methods.base.method import Method, whole_or_nothing
 
-__all__ = ["EncodingMethod", "Method"]
+__all__ = ["EncodingMethod", "Method", "whole_or_nothing"]

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 
 from deepcluster_tf import clustering, export, fitting
 from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
-from deepcluster_tf.methods.base.method import Method
+from deepcluster_tf.methods.base.method import Method, whole_or_nothing
 from deepcluster_tf.networks import to_unit
 
 
@@ -30,6 +30,7 @@ class EncodingMethod(Method):
     starts_a_mixture = 1  # starts of k-means for each start of the mixture
     n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
 
+    @whole_or_nothing
     def fit(
         self,
         images: np.ndarray,
@@ -126,15 +127,17 @@ class EncodingMethod(Method):
         Returns:
             float32 (n, n_clusters); rows sum to 1.
         """
-        self._require_fitted()
-        images = self.checked_images(images, self.encoder_.input_shape[1:])
-        return self._posteriors[by or self.assign_by](images)
+        return self._of(by, images, "_posteriors")
 
     def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
         """Cluster ids, int64 (n,); arguments as `predict_proba`."""
+        return self._of(by, images, "_clusters")
+
+    def _of(self, by: str | None, images: np.ndarray, what: str) -> np.ndarray:
         self._require_fitted()
-        images = self.checked_images(images, self.encoder_.input_shape[1:])
-        return self._clusters[by or self.assign_by](images)
+        if by not in (None, *self.assigners_):
+            raise ValueError(f"by must be {' or '.join(self.assigners_)}; received {by!r}")
+        return getattr(self, what)[by or self.assign_by](self.checked_images(images, self.encoder_.input_shape[1:]))
 
     def _cluster_of(self, z, by: str):
         """The cluster of each embedding, int64 (n,), in the graph."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,37 +11,36 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import checkpoints, fitting
+from deepcluster_tf.settings import Settings
 
 
-class Method:
+def whole_or_nothing(fit: Callable) -> Callable:
+    """A fit after whose failure the object is what it was before: no half-fitted model is left behind."""
+
+    @functools.wraps(fit)
+    def guarded(self, *args, **how):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **how)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return guarded
+
+
+class Method(Settings):
     """Base of the methods.
 
-    A subclass's constructor takes keyword-only settings and stores them under their names. Its `_build(image_shape)`
-    makes the networks, and `_whole()` gives a Keras model of all that `save` keeps.
+    A subclass is a keyword-only dataclass whose fields are its settings. Its `_check(images)` refuses what does not fit
+    the images, its `_build(image_shape)` makes the networks, and `_whole()` gives a Keras model of all that `save`
+    keeps.
     """
 
     keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
 
     decoder_ = None  # a method without one reconstructs nothing
-
-    @classmethod
-    def defaults(cls) -> dict:
-        """The settings and their values in the document."""
-        return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
-
-    def get_params(self, deep: bool = True) -> dict:
-        """All settings by name; `deep` is there for scikit-learn's `clone`."""
-        return {name: getattr(self, name) for name in self.defaults()}
-
-    def _require(self, **ranges: tuple[float, float]) -> None:
-        """Refuse a setting outside [low, high], or one that is no whole number though its default is."""
-        for name, (low, high) in ranges.items():
-            value, whole = getattr(self, name), isinstance(self.defaults()[name], int)
-            number = isinstance(value, (int, np.integer) if whole else (int, float, np.number))
-            if not number or isinstance(value, bool) or not low <= value <= high:
-                kind = "a whole number" if whole else "a number"
-                between = f"from {low:g} to {high:.10g}" if high < np.inf else f"of {low:g} or more"
-                raise ValueError(f"{name} must be {kind} {between}; received {value!r}")
 
     def _require_fitted(self) -> None:
         """Refuse what needs a fitted model.
@@ -51,6 +51,24 @@ class Method:
         if not hasattr(self, "encoder_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit or load first")
 
+    def check(self, images: np.ndarray) -> np.ndarray:
+        """Refuse settings or images out of range; returns the images as `fit` uses them.
+
+        Raises:
+            ValueError: with what was expected and what was received.
+        """
+        fitting.require_usual_keras()
+        self.check_settings()
+        images = self.checked_images(images)
+        if len(images) < 2:
+            raise ValueError("clustering needs two images or more; received one")
+        self._require_at_most("n_clusters", len(images))
+        self._check(images)
+        return images
+
+    def _check(self, images: np.ndarray) -> None:
+        """Refuse settings that do not fit the images, beyond what every method refuses."""
+
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
         self._require_fitted()
@@ -58,6 +76,7 @@ class Method:
 
     def save(self, path: Path | str) -> None:
         """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        self._require_fitted()
         checkpoints.save_weights(self._whole(), path)
 
     def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> Method:
@@ -78,11 +97,6 @@ class Method:
         if self.decoder_ is not None:
             functions["reconstruct"] = lambda images: {"reconstructions": self.decoder_(encode(images), training=False)}
         return functions
-
-    def _require_one_of(self, name: str, *allowed: str) -> None:
-        """Refuse a setting that is none of these."""
-        if getattr(self, name) not in allowed:
-            raise ValueError(f"{name} must be {' or '.join(allowed)}; received {getattr(self, name)!r}")
 
     @staticmethod
     def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:

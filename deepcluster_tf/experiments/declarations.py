@@ -1,0 +1,258 @@
+"""The papers, the experiments by name, and the tables with their rows.
+
+Commands, variables and help, the names of runs, tables and curves all come from here. To add a method, add an
+`Experiment` here and, for its place in a table, a `Row`.
+"""
+
+from __future__ import annotations
+
+from deepcluster_tf.experiments.registry import Experiment, Paper, Row, Table
+
+PAPERS = (
+    Paper(
+        "SDCEC",
+        "Semi-Supervised Deep Clustering with Convolutional Autoencoders",
+        authors="N. Fiorentino",
+        number="004",
+    ),
+    Paper(
+        "Akula",
+        "Image Classification Using Unsupervised Learning Methods",
+        authors="U. Akula",
+        number="002",
+    ),
+    Paper(
+        "VAE with named clusters",
+        "Image Classification using Unlabelled Data - A Semisupervised Approach using Variational Autoencoder and "
+        "Topdown Hierarchical Clustering",
+        number="000",
+    ),
+    Paper("Schultz", "Unsupervised Image Classification", authors="R. Schultz", number="003"),
+    Paper("Singh", "Unsupervised Image Classification (slides)", authors="D. Singh", year=2022, number="001"),
+)
+
+# ---- what a user may name
+_RUN = {"SEED": "seed", "QUICK": "quick", "FORCE": "force"}
+_TRAIN = {**_RUN, "STRATEGY": "strategy"}
+_PUBLISHED = {"DATA_DIR": "data_dir"}
+_OWN = {"IMAGES": "images", "SIZE": "side"}
+_DCEC = {"SUP": "supervision", "LAMBDA": "lam", "PRETRAIN": "pretrain", **_TRAIN}
+_AE = {"ARCHITECTURE": ("architecture", "dense", "pooling"), "ACTIVATION": "activation", **_TRAIN}
+_VAE = {
+    "EPOCHS": "epochs", "K": "n_clusters", "Z": "z_dim", "BETA": "beta", "GAMMA": "gamma", "A": "a",
+    "CLUSTERING": "clustering", "DISTANCE": "distance", "DECAY": "decay", "DEPTH": "depth", "QUERY": "query",
+    "RATE": "learning_rate", "ANNOTATOR": "annotator", "THRESHOLD": "threshold", "ANSWERS": "answers", "PORT": "port",
+    **_TRAIN,
+}  # fmt: skip
+_CONTROL = {"SCALE": "size", "REDUCER": "reducer", "CLUSTERS": "n_clusters", **_RUN}
+_LEARNED = {"BATCH": "batch_size", "DIM": "embedding_dim", "CLUSTERS": "n_clusters", **_TRAIN}
+_CONVOLUTIONAL = {"EPOCHS": "max_epochs", **_LEARNED}
+_RESIDUAL = {"LOSS": ("loss", "mse", "binary_crossentropy"), **_CONVOLUTIONAL}
+_PAIRS = {"VIEWS": "views", "FILTERS": "filters", "EPOCHS": "epochs", **_LEARNED}
+_SIMILARITY = {
+    "LOSS": ("comparison", "dot", "contrastive"), "REGULARISATION": "regularisation", "TEMPERATURE": "temperature",
+    **_PAIRS,
+}  # fmt: skip
+
+# ---- experiments
+_LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
+_SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
+_OF_DCEC = {"method": "dcec:DCEC", "protocol": "semi_supervised:SemiSupervised", "paper": "SDCEC"}
+_OF_AE = {
+    "method": "autoencoder:Autoencoder", "protocol": "encodings:Encodings", "paper": "Akula",
+    "quick": {"max_epochs": 2, "n_init": 1},
+}  # fmt: skip
+_OF_RAW = {"method": "raw:Raw", "protocol": "encodings:Encodings", "paper": "Akula", "quick": {"n_init": 1}}
+_OF_VAE = {"method": "vae:VAE", "protocol": "annotated:Annotated", "paper": "VAE with named clusters"}
+# 64 pixels weigh less against the KL divergence than 784, and 1,372 images are few steps
+_FEW = {"beta": 0.4, "epochs": 30, "unsupervised_epochs": 15}
+_OWN_VAE = {"min_steps": 900}  # about an epoch of MNIST, before someone is asked what the decoder shows
+
+_TENTH = {"embedding_dim": 307, "n_components": 50, "n_init": 3, "assign_by": "kmeans"}  # of CIFAR-10's 3,072 values
+_SAMPLE = {"n_init": 1, "sample": 5000}
+_ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's slides
+    "control": {"method": "control:Control", "paper": "Schultz", "quick": _SAMPLE, "options": _CONTROL},
+    "ae": {
+        "method": "autoencoder:Autoencoder", "paper": "Schultz", "quick": {"max_epochs": 2, **_SAMPLE},
+        "settings": {"architecture": "convolutional", "max_epochs": 60, **_TENTH}, "options": _CONVOLUTIONAL,
+    },
+    "resnet": {
+        "method": "autoencoder:Autoencoder", "paper": "Singh", "quick": {"max_epochs": 1, **_SAMPLE},
+        "settings": {"architecture": "residual", "max_epochs": 20, **_TENTH}, "options": _RESIDUAL,
+    },
+    "representation": {
+        "method": "siamese:Siamese", "paper": "Schultz", "quick": {"epochs": 2, **_SAMPLE}, "options": _PAIRS,
+    },
+    "similarity": {
+        "method": "siamese:Siamese", "paper": "Schultz", "quick": {"epochs": 2, **_SAMPLE},
+        "settings": {"comparison": "dot"}, "options": _SIMILARITY,
+    },
+}  # fmt: skip
+
+
+def _encoder(name: str, data: str, where: dict) -> Experiment:
+    how = {"protocol": "clusterings:Clusterings", **_ENCODERS[name]}
+    return Experiment(f"{data}-{name}" if data else name, data, **{**how, "options": {**how["options"], **where}})
+
+
+_ALL = (
+    Experiment(
+        "fashion-dcec", "fashion", settings={"supervision": 0.01}, options={**_DCEC, **_PUBLISHED}, quick=_LARGE,
+        **_OF_DCEC,
+    ),
+    Experiment(
+        "mnist-dcec", "mnist", settings={"supervision": 0.01}, options={**_DCEC, **_PUBLISHED}, quick=_LARGE,
+        **_OF_DCEC,
+    ),
+    Experiment("digits-dcec", "digits", settings={"supervision": 0.05}, options=_DCEC, quick=_SMALL, **_OF_DCEC),
+    Experiment(
+        "dcec", "", quick=_LARGE, options={"EPOCHS": "pretraining_epochs", "CLUSTERS": "n_clusters", **_DCEC, **_OWN},
+        **_OF_DCEC,
+    ),
+    Experiment("fashion-ae", "fashion", options={**_AE, **_PUBLISHED}, **_OF_AE),
+    Experiment("mnist-ae", "mnist", options={**_AE, **_PUBLISHED}, **_OF_AE),
+    Experiment("digits-ae", "digits", options=_AE, **_OF_AE),
+    Experiment("fashion-raw", "fashion", options={**_RUN, **_PUBLISHED}, **_OF_RAW),
+    Experiment("mnist-raw", "mnist", options={**_RUN, **_PUBLISHED}, **_OF_RAW),
+    Experiment("digits-raw", "digits", options=_RUN, **_OF_RAW),
+    Experiment("mnist-vae", "mnist", options={**_VAE, **_PUBLISHED}, quick={"epochs": 2}, **_OF_VAE),
+    Experiment("fashion-vae", "fashion", options={**_VAE, **_PUBLISHED}, quick={"epochs": 2}, **_OF_VAE),
+    Experiment("digits-vae", "digits", settings=_FEW, options=_VAE, quick={"epochs": 18}, **_OF_VAE),
+    Experiment(
+        "vae", "", settings=_OWN_VAE, options={"CLASSES": "class_names", **_VAE, **_OWN}, quick={"epochs": 2},
+        **_OF_VAE,
+    ),
+    *(_encoder(name, "cifar", _PUBLISHED) for name in _ENCODERS),
+    *(_encoder(name, "", _OWN) for name in _ENCODERS),
+)  # fmt: skip
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+
+# ---- tables
+_LEVELS = (0.0, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)
+_SUPERVISION = Table(
+    "fashion-dcec", "SDCEC", "supervision", "Table 1",
+    "all 70,000 images of Fashion-MNIST, the supervised ones included; ACC one to one",
+    rows=(
+        *(Row(f"{100 * x:g} %", "fashion-dcec", {"supervision": x}, printed=f"{x:g}") for x in _LEVELS),
+        # the lambda of the DCEC authors' command line
+        Row("0 %, lambda 0.1", "fashion-dcec", {"supervision": 0.0, "lam": 0.1}, beyond=True),
+    ),
+)  # fmt: skip
+
+_KMEANS, _MIXTURE = {"by": "kmeans"}, {"by": "mixture"}
+_SIGMOID, _POOLING = {"activation": "sigmoid"}, {"architecture": "pooling"}
+_AUTOENCODERS = Table(
+    "fashion-encodings", "Akula", "encodings", "sections 5.1 to 5.4",
+    "The paper's accuracy is purity over the 60,000 training images: each cluster takes its majority class. Its "
+    "60.795 % stands beside the mixture on the encodings, as its section 3.7 and conclusion say, though the heading of "
+    'section 5.4 says "without auto encoder"; the mixture on raw pixels has a row of its own. It is fitted to their '
+    "first 50 principal components, which makes its cost bearable: a full covariance of 784 dimensions has 307,720 "
+    "values a component.",
+    rows=(
+        Row("raw pixels, k-means", "fashion-raw", **_KMEANS, printed="raw pixels, kmeans"),
+        Row("raw pixels, their first 50 principal components, Gaussian mixture", "fashion-raw", **_MIXTURE),
+        Row("dense autoencoder, k-means", "fashion-ae", **_KMEANS, printed="autoencoder, kmeans"),
+        Row("dense autoencoder, Gaussian mixture", "fashion-ae", **_MIXTURE, printed="autoencoder, mixture"),
+        Row("dense autoencoder, sigmoid, k-means", "fashion-ae", _SIGMOID, **_KMEANS),
+        Row("dense autoencoder, sigmoid, Gaussian mixture", "fashion-ae", _SIGMOID, **_MIXTURE),
+        Row("convolutions, pooling, dropout, k-means", "fashion-ae", _POOLING, **_KMEANS),
+        Row("convolutions, pooling, dropout, Gaussian mixture", "fashion-ae", _POOLING, **_MIXTURE),
+    ),
+    seeds=3,
+)  # fmt: skip
+
+
+def _of(k: int, *, by: str = "mixture", **more) -> dict:
+    """Settings of so many clusters."""
+    return {"n_clusters": k, "clustering": by, **more} if by != "kmeans" else {"n_clusters": k, **more}
+
+
+def _single(query: str, k: int) -> dict:
+    return {"query": query, "n_clusters": k}
+
+
+_SPREAD = {"distance": "mahalanobis", "decay": "gaussian"}
+_NAMES = Table(
+    "mnist-vae", "VAE with named clusters", "annotation", "section 4 and Figure 4",
+    "Accuracy of the class head on the 10,000 test images after the last epoch, and how many pictures were named on "
+    "the way. The paper's annotator is a person; here a reader stood in for that person: a small classifier, trained "
+    "apart on the training images, that sees the picture and nothing else; it is the same for all seeds. It names a "
+    "picture of which it is 70 % sure and sees no digit in any other, which a person might; the bolder one names a "
+    "picture as soon as one class is likelier than all others together. The paper prints 75 % for k-means; 93.47 % "
+    "for the mixture is the authors' later report, whose number of named pictures is not printed; the paper names 10 "
+    "to 16 an epoch, about 40 to 64 in five epochs, which is what the rows of 16 clusters, none split, do; the others "
+    "name more. Its authors also ran twice as many clusters, which is what the row of 32 does. Its text trains five "
+    "epochs and its Figure 4 counts six: one row has six. Reconstructions are read by a reader that is sure by 0.7, "
+    "whoever named; Figure 5 has beside it what the same reader names rightly however unsure, and the paper's person "
+    'lies between the two. "single images" are what naming centres is compared with: so many training images after '
+    "each epoch, named by the same reader (which knows them), each with a weight of its own in the same loss: a "
+    "cluster's name reaches thousands of images, theirs one each.",
+    rows=(
+        Row("k-means, as published", "mnist-vae", printed="k-means", curve="k-means centres"),
+        Row("k-means, a bolder reader", "mnist-vae", {"threshold": 0.5}),
+        Row("k-means, learning rate 0.001", "mnist-vae", {"learning_rate": 0.001}),
+        Row("k-means, 16 clusters", "mnist-vae", _of(16, by="kmeans")),
+        Row("k-means, 16 clusters, none split", "mnist-vae", _of(16, by="kmeans", depth=1)),
+        Row("k-means, 16 clusters, Mahalanobis distance, Gaussian decay", "mnist-vae",
+            _of(16, by="kmeans", **_SPREAD)),
+        Row("Gaussian mixture, its posterior as confidence", "mnist-vae", {"clustering": "mixture"}, printed="mixture"),
+        Row("Gaussian mixture, 16 clusters", "mnist-vae", _of(16)),
+        Row("Gaussian mixture, 16 clusters, learning rate 0.001", "mnist-vae", _of(16, learning_rate=0.001)),
+        Row("Gaussian mixture, 24 clusters", "mnist-vae", _of(24)),
+        Row("Gaussian mixture, 16 clusters, none split", "mnist-vae", _of(16, depth=1), printed="mixture",
+            curve="mixture centres, 16 an epoch"),
+        Row("Gaussian mixture, 16 clusters, none split, six epochs", "mnist-vae", _of(16, depth=1, epochs=6)),
+        Row("Gaussian mixture, 24 clusters, none split", "mnist-vae", _of(24, depth=1),
+            curve="mixture centres, 24 an epoch"),
+        Row("Gaussian mixture, 32 clusters, none split", "mnist-vae", _of(32, depth=1)),
+        Row("Gaussian mixture, 40 clusters, none split", "mnist-vae", _of(40, depth=1),
+            curve="mixture centres, 40 an epoch"),
+        Row("single images, at random, 16 an epoch", "mnist-vae", _single("random", 16),
+            curve="random images, 16 an epoch"),
+        Row("single images, the most uncertain, 16 an epoch", "mnist-vae", _single("uncertain", 16),
+            curve="uncertain images, 16 an epoch"),
+        Row("single images, at random, 90 an epoch", "mnist-vae", _single("random", 90),
+            curve="random images, 90 an epoch"),
+        Row("single images, the most uncertain, 90 an epoch", "mnist-vae", _single("uncertain", 90),
+            curve="uncertain images, 90 an epoch"),
+        Row("no names (gamma = 0)", "mnist-vae", {"gamma": 0.0}),
+    ),
+    drawn=tuple(
+        Row(f"{z} latent dimensions, no names", "mnist-vae", {"gamma": 0.0, "z_dim": z})
+        for z in (1, 2, 3, 4, 5, 9, 13, 17, 21)  # of the paper's Figure 5
+    ),
+    seeds=5,
+)  # fmt: skip
+
+_MATRIX, _SIMILAR = {"comparison": "contrastive"}, "similarity, matrix of a batch"
+_EIGHT_LAYERS = {"filters": (32, 64, *[128] * 6), "batch_size": 16}
+_CIFAR = Table(
+    "cifar-encodings", "Schultz", "clusterings", 'section "Scoring"',
+    "Adjusted Rand index over all 60,000 images of CIFAR-10; agglomerative clustering over 10,000 and affinity "
+    "propagation over 2,000 of them, drawn at random, because their memory grows with the square. The equivalent "
+    "accuracy is that of simulated labels with the same index. The papers print no number: they claim that the "
+    "similarity scores best, that the representation trains most steadily, that every learned encoding is above the "
+    "control, and the control above random guessing.",
+    rows=(
+        Row("images scaled to 8x8 (control)", "cifar-control"),
+        Row("192 principal components", "cifar-control", {"reducer": "pca"}, beyond=True),
+        Row("convolutional autoencoder", "cifar-ae"),
+        Row("residual autoencoder", "cifar-resnet", beyond=True),
+        Row("residual autoencoder, cross-entropy", "cifar-resnet", {"loss": "binary_crossentropy"}, beyond=True),
+        Row("representation", "cifar-representation"),
+        Row("similarity, dot product", "cifar-similarity"),
+        Row("similarity, dot product, regulariser of 0.1", "cifar-similarity", {"regularisation": 0.1}, beyond=True),
+        Row(_SIMILAR, "cifar-similarity", _MATRIX, beyond=True),
+        Row(f"{_SIMILAR}, temperature 0.2", "cifar-similarity", {**_MATRIX, "temperature": 0.2}, beyond=True),
+        Row(f"{_SIMILAR}, temperature 0.2, strong views", "cifar-similarity",
+            {**_MATRIX, "views": "strong", "temperature": 0.2}, beyond=True),
+    ),
+    drawn=(
+        Row("similarity, eight layers, batches of 16, no regulariser", "cifar-similarity",
+            {**_EIGHT_LAYERS, "regularisation": 0.0, "epochs": 1}),
+        Row("representation, eight layers, batches of 16", "cifar-representation", {**_EIGHT_LAYERS, "epochs": 1}),
+    ),
+    seeds=3,
+)  # fmt: skip
+
+TABLES = {table.name: table for table in (_SUPERVISION, _AUTOENCODERS, _NAMES, _CIFAR)}

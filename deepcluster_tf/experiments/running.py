@@ -1,0 +1,244 @@
+"""Run an experiment: data -> fit -> score -> record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import checkpoints, datasets, experiments, fitting, results
+from deepcluster_tf.experiments import Experiment, Row
+from deepcluster_tf.experiments.protocols.base import Protocol
+from deepcluster_tf.files import copy, replacing, sha256, write_json
+from deepcluster_tf.methods.base import Method
+
+
+def prepare(experiment: Experiment, settings: dict | None = None, quick: bool = False) -> tuple[Method, Protocol]:
+    """The method and the protocol of an experiment with some settings, checked as far as they can be without data.
+
+    Args:
+        experiment: from `experiments.get`.
+        settings: of method or protocol, by name, that differ from the experiment's.
+        quick: the small budget of a first look.
+
+    Raises:
+        ValueError: a setting is unknown or out of range.
+    """
+    given = {**experiment.settings, **(experiment.quick if quick else {}), **(settings or {})}
+    for name in given.keys() - experiment.declared.keys():
+        raise ValueError(f"{experiment.name} has no setting {name}: leave it out")
+    parts = []
+    for kind in (experiment.method_class(), experiment.protocol_class()):
+        parts.append(kind(**{name: value for name, value in given.items() if name in kind.declared()}))
+        parts[-1].check_settings()
+    return tuple(parts)
+
+
+def variant(experiment: Experiment, method: Method, protocol: Protocol, quick: bool = False) -> str:
+    """The name of a run's settings: those of the method that differ from the experiment's, and the protocol's own."""
+    usual = {**method.defaults(), **experiment.settings, **(experiment.quick if quick else {})}
+    known = {**protocol.named, **method.get_params()}
+    named = {name: value for name, value in known.items() if name != "seed"}
+    usual = {name: value for name, value in usual.items() if name not in protocol.named}
+    return results.variant(named, usual, quick) + protocol.suffix
+
+
+def variant_of(row: Row) -> str:
+    """The name of a table's row's settings: of the folder of its runs."""
+    experiment = experiments.get(row.experiment)
+    return variant(experiment, *prepare(experiment, row.settings))
+
+
+def runs_of(row: Row, root: Path | None = None) -> list[dict]:
+    """The recorded runs of a table's row, a seed each; as `results.runs_of`."""
+    return results.runs_of(row.experiment, variant_of(row), root)
+
+
+def run(
+    experiment: Experiment,
+    settings: dict | None = None,
+    *,
+    quick: bool = False,
+    force: bool = False,
+    data_dir: str | None = None,
+    images: str | None = None,
+    side: int = 32,
+    strategy: str = "none",
+    progress: bool = True,
+) -> dict:
+    """Run an experiment to its recorded result, from wherever an earlier run of it stopped.
+
+    Args:
+        experiment: from `experiments.get`.
+        settings: of method or protocol, by name, that differ from the experiment's; "seed" among them.
+        quick: the small budget of a first look, recorded apart and kept out of the tables.
+        force: run again what is finished on this machine.
+        data_dir: a folder with the data set's published files.
+        images: the user's own folder of images, for an experiment without a data set.
+        side: height and width to which those images are resized.
+        strategy: "none", or "mirrored" for all GPUs of the machine.
+        progress: show bars and lines.
+
+    Returns:
+        the recorded result, with its folder under "directory" and whether it was run now under "fresh".
+
+    Raises:
+        ValueError, datasets.DataError, OSError, FloatingPointError, RuntimeError: each with one line that says what
+            was expected, what was received, and what to do.
+    """
+    method, protocol = prepare(experiment, settings, quick)
+    dataset = load_data(experiment, images, side, data_dir, progress)
+    protocol.check(method, dataset)
+    name = variant(experiment, method, protocol, quick)
+    data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
+    seed, known = method.seed, {**protocol.named, **method.get_params()}
+    directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
+    if is_finished(directory) and not force:
+        return recorded(directory, known, method.defaults())
+    results.require_writable(directory)
+    with results.locked(directory):
+        again = is_finished(directory)
+        if again:
+            unfinish(directory)
+        what = {
+            "experiment": experiment.name,
+            "paper": experiment.paper,
+            "seed": seed,
+            "budget": "quick" if quick else "paper",
+            "settings": known,
+            "strategy": strategy,
+            **results.provenance(),
+        }
+        fitting.seed_everything(seed)
+        how = {"progress": progress, "strategy": fitting.strategy(strategy)}
+        what |= protocol.carry_out(method, dataset, data, directory / "work", again, **how)
+        return {**record(directory, what, dataset, method), "directory": directory, "fresh": True}
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run was completed on this machine: its result is there, and the model that it tells of."""
+    model, result = directory / "model.weights.h5", results.read_result(directory)
+    return bool(result) and model.exists() and result.get("model_sha256") == sha256(model)
+
+
+def unfinish(directory: Path) -> None:
+    """Make a finished run one that has not begun; its recorded result stays until the new one replaces it."""
+    old = directory / "part-old-work"
+    shutil.rmtree(old, ignore_errors=True)
+    if (directory / "work").exists():
+        (directory / "work").rename(old)  # at once, so that a kill leaves no half of it to resume from
+    (directory / "model.weights.h5").unlink(missing_ok=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recorded(directory: Path, settings: dict, usual: dict) -> dict:
+    """The result of a finished run; a ValueError if it was made with other settings than these.
+
+    Args:
+        directory: the run's folder.
+        settings: those that are asked for.
+        usual: the values of settings that there were not yet when it was recorded.
+    """
+    result = results.read_result(directory)
+    if json.loads(json.dumps({**usual, **result["settings"]})) != json.loads(json.dumps(settings)):
+        raise ValueError(f"{directory} records a run of other settings: expected {settings}. FORCE=1 replaces it")
+    return {**result, "directory": directory, "fresh": False}
+
+
+def load_data(
+    experiment: Experiment, images: str | None, side: int, data_dir: str | None, progress: bool
+) -> datasets.Dataset:
+    """The experiment's data set, or the user's own folder of images for an experiment that has none."""
+    own = experiment.name.removeprefix(f"{experiment.data}-")
+    if experiment.data and images:
+        raise ValueError(
+            f"{experiment.name} runs on {experiment.data}: expected no IMAGES; for your own images use make {own}"
+        )
+    if experiment.data:
+        return datasets.load(experiment.data, data_dir=data_dir, progress=progress)
+    if not images:
+        raise ValueError(f"{experiment.name} runs on your own images: expected IMAGES=folder, received none")
+    return datasets.load_folder(images, size=side, progress=progress)
+
+
+def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> dict:
+    """Write what a fit leaves behind: model, embeddings, history and, last, the result.
+
+    Args:
+        directory: the run's folder.
+        what: experiment, settings, scores, machine and versions; "arrays", if any, are written as files of their
+            names, and "clusters", columns by name, as one table beside the names of the user's own images.
+        dataset: the data set.
+        method: fitted.
+
+    Returns:
+        the result as recorded.
+
+    Raises:
+        OSError: it could not be recorded; checkpoints are kept.
+    """
+    arrays, clusters = what.pop("arrays", {}), what.pop("clusters", {})
+    model = directory / "model.weights.h5"
+    method.save(model)
+    result = {
+        "schema": results.SCHEMA,
+        **what,
+        "data": {
+            "name": dataset.name,
+            "n": len(dataset.images),
+            "shape": list(dataset.images.shape[1:]),
+            "sha256": checkpoints.digest(dataset.images),
+        },
+        "class_names": list(dataset.class_names),
+        "iterations": method.n_iter_,
+        "converged": None if method.converged_ is None else bool(method.converged_),
+        "model_sha256": sha256(model),
+    }
+    if method.keeps_embeddings:
+        with replacing(directory / "embeddings.npz") as part:
+            np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)
+    for name, kept in arrays.items():
+        with replacing(directory / f"{name}.npz") as part:
+            np.savez_compressed(part, **kept)
+    if dataset.files and clusters:
+        with replacing(directory / "clusters.csv") as part:
+            pd.DataFrame({"file": dataset.files, **clusters}).to_csv(part, index=False)
+    for log in sorted((directory / "work").glob("*.csv")):
+        copy(log, directory / log.name)
+    (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
+    write_json(directory / "result.json", result)  # last: with it, the run is finished on this machine
+    return result
+
+
+def export(directory: Path, to: Path | None = None) -> Path:
+    """Write the SavedModel of a run that was completed on this machine.
+
+    Args:
+        directory: the run's folder.
+        to: the SavedModel's folder; None: `results/models/<experiment>-<variant>-seed-<n>`.
+
+    Returns:
+        the SavedModel's folder.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here, or `to` is in use.
+    """
+    if not is_finished(directory):
+        raise ValueError(
+            f"{directory} holds no run that was completed on this machine: expected result.json and the "
+            "model.weights.h5 that it tells of; run its experiment first, as make fashion-dcec SUP=0.01 does"
+        )
+    result = results.read_result(directory)
+    experiment = experiments.get(result["experiment"])
+    known = experiment.method_class().defaults()
+    method = experiment.method_class()(**{k: v for k, v in result["settings"].items() if k in known})
+    learned = {"classes": result["classes"]} if "classes" in result else {}
+    method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
+    name = f"{result['experiment']}-{directory.parent.name}-{directory.name}"
+    to = to or results.ROOT / "models" / name
+    results.require_writable(to.parent)
+    method.export(to)
+    return to

@@ -1,0 +1,74 @@
+"""What a run had to work with, and what decides its numbers: processors, versions, the commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
+
+
+def processors() -> int:
+    """The processors that this process may use: as many threads share its work, and numbers depend on how many.
+
+    Raises:
+        ValueError: the environment's limit is no whole number of 1 or more.
+    """
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limit = os.environ.get(LIMIT, str(found))
+    if not limit.isdecimal() or int(limit) < 1:
+        raise ValueError(f"{LIMIT} must be a whole number of 1 or more; received {limit!r}")
+    return min(found, int(limit))
+
+
+def gpus() -> list[str]:
+    """The names of the GPUs that TensorFlow sees."""
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found]
+
+
+def machine() -> dict:
+    """What the run had to work with: processor, cores, those that it may use, memory in GiB, GPUs."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    found = {"processor": model, "cores": os.cpu_count(), "processors": processors()}
+    return {**found, "memory_gib": round(memory), "gpus": gpus()}
+
+
+def versions() -> dict:
+    """The versions that decide a run's numbers."""
+    packages = ("deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def git_commit() -> str:
+    """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
+    try:
+        run = lambda *words: (
+            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
+        )
+        dirty = run("status", "--porcelain", "--untracked-files=no", "--", "deepcluster_tf", "runners")
+        return run("rev-parse", "HEAD").strip() + ("-dirty" if dirty.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def provenance() -> dict:
+    """Machine, versions, git commit and day of a record."""
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "date": date.today().isoformat(),
+    }

@@ -1,0 +1,69 @@
+"""What the tables share: cells, rows, deviations, and the places in the README that they fill."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import numpy as np
+
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import Experiment, Table
+
+DASH = "–"
+
+
+def cell(value: float, std: float = np.nan, sign: str = "", percent: bool = False) -> str:
+    """A score with its standard deviation, as a fraction or in percent, or a dash where there is none."""
+    if np.isnan(value):
+        return DASH
+    scale, digits = (100, 3) if percent else (1, 4)
+    return f"{scale * value:{sign}z.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
+
+
+def rows(header: list[str], cells: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def experiments_of(of: Table) -> list[Experiment]:
+    """The experiments of a table's rows, in the order in which they are declared."""
+    named = {row.experiment for row in (*of.rows, *of.drawn)}
+    return [experiment for name, experiment in experiments.EXPERIMENTS.items() if name in named]
+
+
+def methods_of(of: Table) -> list[type]:
+    """The classes of a table's methods, each once."""
+    return list(dict.fromkeys(experiment.method_class() for experiment in experiments_of(of)))
+
+
+def heading(of: Table) -> str:
+    """A page's first line: what it shows, of which papers."""
+    papers = dict.fromkeys([of.paper, *(experiment.paper for experiment in experiments_of(of))])
+    said = "; with methods of ".join(f"{name} ({experiments.paper(name).cite()})" for name in papers)
+    return f"# {of.name}: {of.where} of {said}"
+
+
+def deviations(method: type) -> list[str]:
+    """The numbered deviations from the paper, out of the docstring of the method's module."""
+    text = inspect.cleandoc(sys.modules[method.__module__].__doc__)
+    lines = text.partition("Deviations from the paper:\n")[2].splitlines()
+    found = []
+    for line in lines:
+        if line[:1].isdigit():
+            found.append(line.strip())
+        elif found and line.startswith("   "):
+            found[-1] += " " + line.strip()
+    return found
+
+
+def fill(text: str, marker: str, content: str) -> str:
+    """Put content between the comment that begins with `marker` and the next end comment of a Markdown text."""
+    head, start, rest = text.partition(f"<!-- {marker}:")
+    comment, end, tail = rest.partition("<!-- end -->")
+    if not end:
+        raise ValueError(
+            f"expected the comments '<!-- {marker}: ... -->' and '<!-- end -->'; received a text without them"
+        )
+    return f"{head}{start}{comment.partition('-->')[0]}-->\n{content}\n{end}{tail}"

@@ -1,0 +1,117 @@
+"""Scores against the supervision, ours beside the paper's (SDCEC, Table 1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf import experiments, results
+from deepcluster_tf.experiments import Table
+from deepcluster_tf.reporting.tables import markdown
+from deepcluster_tf.reporting.tables.markdown import DASH, cell
+
+
+def runs_of(of: Table, root: Path | None = None) -> list[dict]:
+    """The recorded runs of the table's experiment at the paper's settings, but for supervision, lambda and seed.
+
+    A run from an autoencoder trained anew (`PRETRAIN=scratch`) is not among them: it repeats one that is.
+    """
+    experiment = experiments.get(of.rows[0].experiment)
+    defaults = experiment.method_class().defaults()
+    same = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items() if k not in ("lam", "seed")}
+    return [
+        result
+        for result in results.all_results(root)
+        if result["experiment"] == experiment.name
+        and not result["autoencoder"]["scratch"]
+        and all(result["settings"].get(name, value) == value for name, value in same.items())
+    ]
+
+
+def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
+    """ACC and NMI against the supervision, ours beside the paper's (SDCEC, Table 1).
+
+    Args:
+        of: whose rows are supervision levels, some with a lambda.
+        root: the results folder.
+
+    Returns:
+        a row for each level and protocol, and for each further lambda that was run; in the columns, mean and
+        standard deviation over the seeds. NaN where nothing is recorded, with the command that would fill it.
+    """
+    printed, runs = results.reference(root)[of.name], runs_of(of, root)
+    declared = {_level(row.settings): row for row in of.rows}
+    levels = declared.keys() | {_level(r["settings"]) for r in runs}
+    rows = []
+    for protocol, suffix in (("all images", ""), ("unsupervised images", "_unsupervised")):
+        for supervision, lam in sorted(levels, key=lambda level: (level[0], -level[1])):
+            found = [r for r in runs if _level(r["settings"]) == (supervision, lam)]
+            row = {"scored": protocol, "supervision": supervision, "lambda": lam, "seeds": len(found)}
+            known = declared.get((supervision, lam))
+            paper = printed.get(known.printed, {}) if known and not suffix else {}
+            for name in ("acc", "nmi", "ari"):
+                row |= results.mean_and_std([r["metrics"][name + suffix]["value"] for r in found], name)
+                row[f"{name}_document"] = paper.get(name, np.nan)
+                row[f"{name}_difference"] = row[name] - row[f"{name}_document"]
+            row["iterations"] = np.mean([r["iterations"] for r in found]) if found else np.nan
+            settings = {"supervision": supervision, **({"lam": lam} if lam != 1 else {})}
+            row["command"] = experiments.get(of.rows[0].experiment).command(settings)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _level(settings: dict) -> tuple[float, float]:
+    """Supervision and lambda."""
+    return settings["supervision"], settings.get("lam", 1.0)
+
+
+def page(of: Table, root: Path | None = None) -> str:
+    """`frame` for people: one table a protocol, the paper's numbers, and the deviations below."""
+    lines = [markdown.heading(of), ""]
+    for protocol, rows in frame(of, root).groupby("scored", sort=False):
+        all_images = protocol == "all images"
+        lines += [
+            f"## Scored on {of.protocol if all_images else 'the images that are not supervised, alone'}",
+            "",
+        ]
+        header = ["Supervision", "lambda"]
+        for name in ("ACC", "NMI"):
+            header += [f"{name} ours", f"{name} paper", "difference"] if all_images else [f"{name} ours"]
+        header += ["ARI ours", "seeds", "iterations", "budget", "command"]
+        lines.append(markdown.rows(header, [_cells(row, all_images) for row in rows.to_dict("records")]))
+        lines.append("")
+    lines += [
+        "ACC matches clusters and classes one to one (eq. 7). Mean ± standard deviation where there are several seeds.",
+        "",
+    ]
+    lines += ["Deviations from the paper:", "", *markdown.deviations(*markdown.methods_of(of))]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict, all_images: bool) -> list[str]:
+    cells = [f"{100 * row['supervision']:g} %", f"{row['lambda']:g}"]
+    for name in ("acc", "nmi"):
+        cells.append(cell(row[name], row[f"{name}_std"]))
+        if all_images:
+            cells += [cell(row[f"{name}_document"]), cell(row[f"{name}_difference"], sign="+")]
+    recorded = row["seeds"] > 0
+    cells += [cell(row["ari"], row["ari_std"]), str(row["seeds"]) if recorded else DASH]
+    cells += [f"{row['iterations']:,.0f}" if recorded else DASH, "paper" if recorded else DASH]
+    return [*cells, f"`{row['command']}`"]
+
+
+def readme(of: Table, root: Path | None = None) -> str:
+    """The rows over all images at lambda 1, without the details: the README's table."""
+    found = frame(of, root)
+    found = found[(found["scored"] == "all images") & (found["lambda"] == 1)]
+    header = ["Supervision", "ACC", "paper", "difference", "NMI", "paper", "difference", "seeds"]
+    cells = []
+    for row in found.to_dict("records"):
+        cells.append([f"{100 * row['supervision']:g} %"])
+        for name in ("acc", "nmi"):
+            cells[-1] += [cell(row[name], row[f"{name}_std"]), cell(row[f"{name}_document"])]
+            cells[-1].append(cell(row[f"{name}_difference"], sign="+"))
+        cells[-1].append(str(row["seeds"] or DASH))
+    return markdown.rows(header, cells)

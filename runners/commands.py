@@ -1,0 +1,150 @@
+"""What can be asked for beside the experiments: a class each, its settings the variables, its docstring the help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepcluster_tf.experiments import TABLES
+from deepcluster_tf.settings import Settings, setting
+from runners import start_tensorflow
+
+
+@dataclass(kw_only=True, eq=False)
+class Sweep(Settings):
+    """Run every row that is not recorded yet, in turn; goes on where it stopped, and makes tables and figures."""
+
+    seeds: int = setting(None, "seeds of each row, from 0; as many as the table wants where it is not given", low=1)
+    seed: int = setting(None, "one seed alone", low=0, high=2_147_483_647)
+    rows: str = setting(None, "rows with this in their label or command alone")
+    dry: bool = setting(False, "1: print the commands, and what each took last time")
+    strategy: str = setting("none", "mirrored: on all GPUs of the machine", choices=("none", "mirrored"))
+    data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
+    ray: str = setting(None, "run the rows as tasks of Ray: auto, local or a cluster's address")
+    cpus: int = setting(1, "processors of a task of Ray", low=1)
+    gpus: float = setting(0.0, "GPUs of a task of Ray, a part of one too", low=0)
+    storage: str = setting(None, "a path or URL that all nodes of Ray see, for checkpoints")
+
+    def carry_out(self, target: str) -> None:
+        """Run the pending rows of the table that the target names, or of all."""
+        start_tensorflow()
+        from deepcluster_tf.experiments import sweep
+
+        tables = list(TABLES.values()) if target == "all-tables" else [TABLES[target.removesuffix("-table")]]
+        seeds = None if self.seeds is None else range(self.seeds)
+        jobs = sweep.jobs(tables, seeds=[self.seed] if self.seed is not None else seeds, rows=self.rows)
+        if self.dry:
+            print("\n".join(sweep.listing(jobs)))
+            return
+        shared = {"STRATEGY": self.strategy, "DATA_DIR": self.data_dir}
+        given = {name: value for name, value in shared.items() if value not in (None, "none")}
+        if self.ray:
+            from deepcluster_tf.experiments import remote
+
+            how = {"cpus": self.cpus, "gpus": self.gpus, "storage": self.storage, "data_dir": self.data_dir}
+            failed = remote.run_all(jobs, self.ray, **how)
+        else:
+            failed = sweep.run_all(jobs, given)
+        Tables().carry_out("tables")
+        Figures().carry_out("figures")
+        if failed:
+            raise RuntimeError(f"{len(failed)} of {len(jobs)} rows failed: {'; '.join(failed)}")
+
+
+@dataclass(kw_only=True, eq=False)
+class Tables(Settings):
+    """Write every table, from what is recorded; trains nothing."""
+
+    def carry_out(self, target: str) -> None:
+        """Write the tables and the README's, and print them."""
+        start_tensorflow()
+        from deepcluster_tf.reporting import tables
+
+        for path in [*tables.write_all(), tables.write_readme(Path("README.md"))]:
+            print(path)
+            if path.parent.name == "tables" and path.suffix == ".md":
+                print(path.read_text())
+
+
+@dataclass(kw_only=True, eq=False)
+class Figures(Settings):
+    """Draw every figure, from what is recorded; trains nothing."""
+
+    def carry_out(self, target: str) -> None:
+        """Draw the figures, and print their files."""
+        start_tensorflow()
+        from deepcluster_tf.reporting import figures
+
+        for path in figures.write_all():
+            print(path)
+
+
+@dataclass(kw_only=True, eq=False)
+class Data(Settings):
+    """Fetch and verify the data sets."""
+
+    data: str = setting(None, "fashion, mnist, cifar or digits alone")
+    data_dir: str = setting(None, "folder with the published files")
+
+    def carry_out(self, target: str) -> None:
+        """Load each data set, and say where it came from."""
+        from deepcluster_tf import datasets
+
+        failed = []
+        for name in [self.data] if self.data else datasets.NAMES:
+            try:
+                found = datasets.load(name, data_dir=self.data_dir)
+                print(f"{name}: {len(found.images):,} images {found.images.shape[1:]}, verified, from {found.source}")
+            except datasets.DataError as error:  # the others may be there
+                failed.append(f"{name}: {error}")
+        if failed:
+            raise ValueError("; ".join(failed))
+
+
+@dataclass(kw_only=True, eq=False)
+class Export(Settings):
+    """Write a run's SavedModel, which plain TensorFlow loads."""
+
+    run: str = setting(None, "the run's folder, such as results/runs/fashion-dcec/sup-0.01/seed-0")
+    to: str = setting(None, "the SavedModel's folder; results/models/<experiment>-<variant>-seed-<n> if not given")
+
+    def carry_out(self, target: str) -> None:
+        """Export, and print the folder."""
+        if not self.run:
+            raise ValueError("export needs a run: expected RUN=results/runs/<experiment>/<variant>/seed-<n>")
+        start_tensorflow()
+        from deepcluster_tf.experiments import running
+
+        print(running.export(Path(self.run), Path(self.to) if self.to else None))
+
+
+@dataclass(kw_only=True, eq=False)
+class Bench(Settings):
+    """Measure training, clustering and encoding beside a matrix product, on a quiet machine."""
+
+    images: int = setting(70_000, "number of images", low=500)
+
+    def carry_out(self, target: str) -> None:
+        """Measure, and print a line a figure."""
+        load, cores = os.getloadavg()[0], os.cpu_count()
+        if load > 0.3 * cores:
+            busy = f"the machine is busy (a load of {load:.1f} on {cores} cores): times mean little"
+            print(f"warning: {busy}", file=sys.stderr)
+        start_tensorflow()
+        from deepcluster_tf import benchmark
+
+        for what, value, unit in benchmark.measure(self.images):
+            print(f"{what:<48} {value:>12,.1f} {unit}")
+
+
+COMMANDS = {
+    **{f"{name}-table": Sweep for name in TABLES},
+    "all-tables": Sweep,
+    "tables": Tables,
+    "figures": Figures,
+    "data": Data,
+    "export": Export,
+    "bench": Bench,
+}
