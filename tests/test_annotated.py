@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepcluster_tf import datasets, experiments, results, tables, training
+from deepcluster_tf import datasets, experiments, results
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.reader import Reader
-from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.protocols import annotated
-from deepcluster_tf.protocols.annotated import Annotated
+from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf.experiments.protocols import annotated
+from deepcluster_tf.reporting import tables
 
 SOME = pathlib.Path(__file__).parent / "data" / "answers-of-one-epoch.csv"
 SETTINGS = {"beta": 0.4, "n_clusters": 8, "clustering": "mixture", "epochs": 6, "unsupervised_epochs": 4, "depth": 1}
-TINY = Experiment("digits-x", "digits", "vae:VAE", "000", settings=SETTINGS)
+TINY = Experiment("digits-x", "digits", "vae:VAE", "annotated:Annotated", settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "ROOT", root)
         patch.setattr(Reader.__init__, "__defaults__", (10, 0.7, 300, 0))
-        yield training.run(TINY, Annotated(threshold=0.3), progress=False)
+        yield running.run(TINY, {"threshold": 0.3}, progress=False)
 
 
 def test_split_is_stratified_and_the_same_for_every_seed(digits):
@@ -80,7 +80,7 @@ def test_answers_from_a_file_repeat_the_run_exactly(finished, tmp_path, monkeypa
     answers.write_text((finished["directory"] / "annotations.csv").read_text())
     root = finished["directory"].parents[3]
     monkeypatch.setattr(results, "ROOT", root)
-    again = training.run(TINY, Annotated("file", answers=str(answers)), progress=False)
+    again = running.run(TINY, {"annotator": "file", "answers": str(answers)}, progress=False)
     assert again["directory"] != finished["directory"] and again["notices"] == []
     assert again["metrics"]["test_acc"]["value"] == finished["metrics"]["test_acc"]["value"]
     ours, theirs = (json.loads((r["directory"] / "result.json").read_text()) for r in (again, finished))
@@ -97,7 +97,7 @@ def test_answers_from_a_file_repeat_the_run_exactly(finished, tmp_path, monkeypa
     own = again["directory"] / "annotations.csv"  # as the table's command has it
     monkeypatch.setattr(annotated.Ledger, "ask", dies)
     with pytest.raises(KeyboardInterrupt):
-        training.run(TINY, Annotated("file", answers=str(own)), progress=False, force=True)
+        running.run(TINY, {"annotator": "file", "answers": str(own)}, progress=False, force=True)
     assert own.read_text() == answers.read_text()
 
 
@@ -129,7 +129,10 @@ def shades(tmp_path, monkeypatch):
     return {"images": str(tmp_path / "mine"), "size": 12, "progress": False}
 
 
-OWN = Experiment("vae", "", "vae:VAE", "000", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"})
+BY_HAND = {"annotator": "browser", "class_names": ("dark", "light")}
+OWN = Experiment(
+    "vae", "", "vae:VAE", "annotated:Annotated", settings={**SETTINGS, "n_clusters": 2, "clustering": "kmeans"}
+)
 
 
 def test_a_persons_answers_outlast_a_process_that_dies_in_the_first_round(shades, monkeypatch):
@@ -151,10 +154,10 @@ def test_a_persons_answers_outlast_a_process_that_dies_in_the_first_round(shades
             pass
 
     monkeypatch.setattr(annotated, "Browser", Page)
-    protocol, early = Annotated("browser", class_names=("dark", "light")), {"epochs": 2, "unsupervised_epochs": 1}
+    early = {**BY_HAND, "epochs": 2, "unsupervised_epochs": 1}
     with pytest.raises(KeyboardInterrupt):  # in the first epoch, of which nothing else is on disk yet
-        training.run(OWN, protocol, settings=early, **shades)
-    training.run(OWN, protocol, settings=early, **shades)
+        running.run(OWN, early, **shades)
+    running.run(OWN, early, **shades)
     assert given_again == [0, 1]
 
 
@@ -180,8 +183,7 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
             assert self._send(self.round, None, None)
 
     monkeypatch.setattr(annotated, "Browser", Page)
-    protocol = Annotated("browser", class_names=("dark", "light"))
-    result = training.run(OWN, protocol, **shades)
+    result = running.run(OWN, BY_HAND, **shades)
     assert result["metrics"] == {} and result["annotations"] == 4 and sum(result["cluster_sizes"]) == 60
     assert result["settings"]["n_classes"] == 2
     found = pd.read_csv(result["directory"] / "clusters.csv")
@@ -193,12 +195,12 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
     assert re.match("mine-[0-9a-f]{8}-annotator-browser-classes-[0-9a-f]{8}-", result["directory"].parent.name)
     assert result["class_names_given"] == ["dark", "light"]
     before = (result["directory"] / "annotations.csv").read_text()
-    again = training.run(OWN, protocol, **shades, force=True)  # asks anew, and keeps what was said before
+    again = running.run(OWN, BY_HAND, **shades, force=True)  # asks anew, and keeps what was said before
     assert len(pages) == 2 and again["directory"] == result["directory"]
     assert (result["directory"] / "annotations-before-1.csv").read_text() == before
     shutil.rmtree(result["directory"] / "work")
     (result["directory"] / "model.weights.h5").unlink()
-    training.run(OWN, protocol, **shades)  # as in a clone: a finished record, whose answers someone else gave
+    running.run(OWN, BY_HAND, **shades)  # as in a clone: a finished record, whose answers someone else gave
     assert len(pages) == 3 and len(list(result["directory"].glob("annotations-before-*.csv"))) == 2
 
 
@@ -220,14 +222,14 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
 def test_what_does_not_fit_is_refused_before_training(tmp_path, monkeypatch, how, message):
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
     with pytest.raises(ValueError, match=message):
-        training.run(TINY, Annotated(**how), progress=False)
+        running.run(TINY, how, progress=False)
     assert not (tmp_path / "results").exists()
 
 
 def test_epochs_without_names_are_refused_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
     with pytest.raises(ValueError, match="nobody would be asked: expected more epochs than the 4"):
-        training.run(TINY, Annotated(), settings={"epochs": 4}, progress=False)
+        running.run(TINY, {"epochs": 4}, progress=False)
     assert not (tmp_path / "results").exists()
 
 
@@ -260,9 +262,9 @@ def test_reconstructions_are_read_alike_by_any_reader(finished, digits, monkeypa
 def test_who_is_not_asked_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
     with pytest.raises(ValueError, match="gamma = 0 asks nobody: expected no ANNOTATOR=browser, or another GAMMA"):
-        training.run(TINY, Annotated("browser"), settings={"gamma": 0.0, "depth": 2}, progress=False)
+        running.run(TINY, {"annotator": "browser", "gamma": 0.0, "depth": 2}, progress=False)
     with pytest.raises(ValueError, match="gamma = 0 asks nobody: expected no THRESHOLD, or another GAMMA"):
-        training.run(TINY, Annotated(threshold=0.5), settings={"gamma": 0.0, "depth": 2}, progress=False)
+        running.run(TINY, {"threshold": 0.5, "gamma": 0.0, "depth": 2}, progress=False)
 
 
 def test_few_images_of_ones_own_leave_some_to_train_on():
@@ -287,4 +289,4 @@ def test_own_images_need_names_and_a_person(tmp_path, monkeypatch, how, message)
     for i in range(3):
         Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
     with pytest.raises(ValueError, match=message):
-        training.run(experiments.get("vae"), Annotated(**how), images=str(tmp_path / "mine"), size=8, progress=False)
+        running.run(experiments.get("vae"), how, images=str(tmp_path / "mine"), side=8, progress=False)

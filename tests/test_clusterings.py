@@ -9,12 +9,13 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from deepcluster_tf import datasets, experiments, results, tables, training
-from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.figures import clusterings as drawing
+from deepcluster_tf import datasets, experiments, results
+from deepcluster_tf.experiments import TABLES, Experiment, running
+from deepcluster_tf.experiments.protocols import clusterings
+from deepcluster_tf.experiments.protocols.clusterings import Clusterings
 from deepcluster_tf.files import read_json
-from deepcluster_tf.protocols import clusterings
-from deepcluster_tf.protocols.clusterings import Clusterings
+from deepcluster_tf.reporting import tables
+from deepcluster_tf.reporting.figures import clusterings as drawing
 
 PAIRS = {"epochs": 2, "filters": (16, 32), "embedding_dim": 16, "n_components": 8, "n_init": 1, "batch_size": 64}
 AE = {"max_epochs": 4, "batch_size": 32, "embedding_dim": 20, "n_components": 8, "n_init": 1, "assign_by": "kmeans"}
@@ -31,11 +32,11 @@ SETTINGS = {
 def run(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("clusterings") / "results"
     method, settings = SETTINGS[request.param]
-    experiment = Experiment("digits-x", "digits", method, "003", settings=settings)
+    experiment = Experiment("digits-x", "digits", method, "clusterings:Clusterings", settings=settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "ROOT", root)
         patch.setattr(clusterings, "SUBSETS", {"agglomerative": 500, "affinity": 200})
-        return {**training.run(experiment, Clusterings(), progress=False), "of": experiment}
+        return {**running.run(experiment, progress=False), "of": experiment}
 
 
 def test_every_clustering_is_scored(run, digits):
@@ -60,9 +61,11 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     for i in range(9):
         Image.fromarray(np.full((8, 8, 3), 28 * i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
-    experiment = Experiment("control", "", "control:Control", "003", settings={"size": 4, "n_init": 1, "n_clusters": 3})
+    experiment = Experiment(
+        "control", "", "control:Control", "clusterings:Clusterings", settings={"size": 4, "n_init": 1, "n_clusters": 3}
+    )
     how = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
-    result = training.run(experiment, Clusterings(), **how)
+    result = running.run(experiment, **how)
     assert result["metrics"] == {} and sum(result["cluster_sizes"]["kmeans"]) == 9
     summary = tables.summary(result, experiment)
     assert "no classes are known: kmeans clusters of" in summary and "clusters.csv" in summary
@@ -71,7 +74,7 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     assert list(found.columns[1:]) == ["kmeans", "mixture", "power_iteration", "agglomerative", "affinity"]
     assert np.bincount(found["kmeans"]).tolist() == result["cluster_sizes"]["kmeans"]
     assert found["kmeans"].diff().ne(0).sum() == 3  # the grey levels rise: a cluster is a run of files
-    sampled = training.run(experiment, Clusterings(sample=5), **how, quick=True)
+    sampled = running.run(experiment, {"sample": 5}, **how, quick=True)
     assert (pd.read_csv(sampled["directory"] / "clusters.csv")["kmeans"] == -1).sum() == 4
     drawn = drawing.own(tmp_path / "results")
     assert [path.name for path in drawn] == ["searches.png"]
@@ -84,9 +87,11 @@ def test_a_sample_may_lack_a_class(tmp_path, monkeypatch):
         (tmp_path / "mine" / name).mkdir(parents=True)
         for i in range(count):
             Image.fromarray(np.full((8, 8, 3), 8 * i, np.uint8)).save(tmp_path / "mine" / name / f"{i}.png")
-    experiment = Experiment("control", "", "control:Control", "003", settings={"size": 4, "n_init": 1, "n_clusters": 3})
+    experiment = Experiment(
+        "control", "", "control:Control", "clusterings:Clusterings", settings={"size": 4, "n_init": 1, "n_clusters": 3}
+    )
     given = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
-    result = training.run(experiment, Clusterings(sample=20), **given)
+    result = running.run(experiment, {"sample": 20}, **given)
     assert "precision_rare" not in result["metrics"] and 0 <= result["metrics"]["precision"]["value"] <= 1
     assert result["metrics"]["ari_kmeans"]["protocol"] == "20 images drawn at random"
     assert [path.name for path in drawing.own(tmp_path / "results")] == ["searches.png"]
@@ -97,7 +102,7 @@ def test_a_folder_of_one_class_is_refused(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / "mine" / "one" / f"{i}.png")
     with pytest.raises(ValueError, match="mine has one class: expected two sub-folders or more"):
-        training.run(experiments.get("control"), Clusterings(), images=str(tmp_path / "mine"), size=8, progress=False)
+        running.run(experiments.get("control"), images=str(tmp_path / "mine"), side=8, progress=False)
 
 
 def test_the_search_is_kept(run, digits):
@@ -361,11 +366,11 @@ def test_table_by_hand(tmp_path):
             more |= {"invariance_centred": 0.1, "notices": ["affinity did not converge", "and more"]}
         scores |= {"precision": 0.2, "precision_cat": 0.1 + seed, "precision_dog": 0.3}
         record(tmp_path, "cifar-control", "paper", seed, {}, scores, **more)
-    experiment = experiments.get("cifar-control")
-    table = tables.clusterings.table(experiment, tmp_path)
+    of = TABLES["cifar-encodings"]
+    table = tables.clusterings.frame(of, tmp_path)
     mine = table[(table["what"].str.startswith("images scaled")) & (table["by"] == "kmeans")].iloc[0]
     assert mine["ari"] == pytest.approx(0.05) and mine["ari_std"] == pytest.approx(0.014142, abs=1e-6)
-    page = tables.clusterings.page(experiment, tmp_path)
+    page = tables.clusterings.page(of, tmp_path)
     row = " | ".join(["0.0500 ± 0.0141"] * 4 + ["0.0400 (1 of 2)"])
     assert f"| images scaled to 8x8 (control) | {row} | 2 |" in page
     assert f"| random guessing | {' | '.join(['0.0000 ± 0.0000'] * 5)} | 2 |" in page

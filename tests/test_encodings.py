@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import clustering, experiments, metrics, results, tables, training
-from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.figures import encodings
+from deepcluster_tf import clustering, experiments, metrics, results
+from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf.experiments.protocols.encodings import Encodings
 from deepcluster_tf.methods.raw import Raw
-from deepcluster_tf.protocols.encodings import Encodings
+from deepcluster_tf.reporting import tables
+from deepcluster_tf.reporting.figures import encodings
 
 SETTINGS = {"autoencoder:Autoencoder": {"max_epochs": 3, "n_init": 1, "batch_size": 64}, "raw:Raw": {"n_init": 1}}
 
@@ -18,8 +19,10 @@ SETTINGS = {"autoencoder:Autoencoder": {"max_epochs": 3, "n_init": 1, "batch_siz
 @pytest.fixture(params=SETTINGS)
 def result(request, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
-    experiment = Experiment("digits-x", "digits", request.param, "002", settings=SETTINGS[request.param])
-    return {**training.run(experiment, Encodings(), progress=False), "of": experiment}
+    experiment = Experiment(
+        "digits-x", "digits", request.param, "encodings:Encodings", settings=SETTINGS[request.param]
+    )
+    return {**running.run(experiment, progress=False), "of": experiment}
 
 
 def test_every_score_is_recorded_and_is_that_of_the_model(result, digits):
@@ -85,12 +88,12 @@ def _loaded(result):
 
 
 def test_finished_run_is_shown_and_exported(result, tmp_path, digits, monkeypatch):
-    again = training.run(result["of"], Encodings(), progress=False)
+    again = running.run(result["of"], progress=False)
     assert not again["fresh"] and again["metrics"] == result["metrics"]
     saved = json.loads((result["directory"] / "result.json").read_text())
     assert saved["experiment"] == "digits-x" and saved["budget"] == "paper"
     monkeypatch.setitem(experiments.EXPERIMENTS, "digits-x", result["of"])
-    served = tf.saved_model.load(str(training.export(result["directory"], tmp_path / "saved")))
+    served = tf.saved_model.load(str(running.export(result["directory"], tmp_path / "saved")))
     clusters = _loaded(result).predict(digits.images[:40])
     np.testing.assert_array_equal(served(digits.images[:40])["cluster"], clusters)
 

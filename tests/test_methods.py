@@ -1,14 +1,17 @@
 """The contract that every method keeps."""
 
 import inspect
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import experiments
+from deepcluster_tf import experiments, settings
 from deepcluster_tf.methods.base import Method
+from deepcluster_tf.methods.control import Control
 
 METHODS = sorted({e.method_class() for e in experiments.EXPERIMENTS.values()}, key=lambda method: method.__name__)
 
@@ -18,6 +21,7 @@ class TestContract:
     def test_settings_are_keyword_only_with_defaults_and_stored_as_given(self, method):
         for parameter in inspect.signature(method).parameters.values():
             assert parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
+        assert settings.read(Path(inspect.getfile(method)), method.__name__) == method.declared()
         assert method().get_params() == method.defaults()
         assert clone(method(seed=3)).get_params() == {**method.defaults(), "seed": 3}
 
@@ -27,7 +31,7 @@ class TestContract:
             assert inspect.getdoc(getattr(method, name)), f"{method.__name__}.{name} has no docstring"
 
     def test_deviations_are_numbered(self, method):
-        from deepcluster_tf import tables
+        from deepcluster_tf.reporting import tables
 
         said = tables.deviations(method)
         assert [line.split(".")[0] for line in said] == [str(i + 1) for i in range(len(said))] and said
@@ -36,3 +40,64 @@ class TestContract:
         for use in (lambda m: m.predict(np.zeros((1, 8, 8, 1))), lambda m: m.export(tmp_path / "model")):
             with pytest.raises(NotFittedError, match="is not fitted: call fit or load first"):
                 use(method())
+
+    @pytest.mark.parametrize(
+        ("images", "message"),
+        [
+            (np.zeros((1, 8, 8, 1)), "two images or more; received one"),
+            (np.zeros((0, 8, 8, 1)), r"the shape \(n, height, width, channels\), n >= 1; received \(0, 8, 8, 1\)"),
+            (np.full((40, 8, 8, 1), np.nan), "float images must be in 0..1; received nan"),
+            (np.full((40, 8, 8, 1), 2.0), "float images must be in 0..1; received 2 to 2"),
+            (np.zeros((40, 8, 8, 1), np.int32), "uint8 in 0..255 or floats in 0..1; received int32"),
+            (None, "must have the shape"),
+            ("photos", "must have the shape"),
+        ],
+    )
+    def test_what_is_no_batch_of_images_is_refused(self, method, images, message):
+        with pytest.raises(ValueError, match=message):
+            method().fit(images, progress=False)
+
+    def test_a_keras_of_another_configuration_is_refused(self, method):
+        """A keras.json can set these; the numbers would be others."""
+        for name, other in (("floatx", "float64"), ("epsilon", 1e-3), ("image_data_format", "channels_first")):
+            usual = getattr(keras.config, name)()
+            getattr(keras.config, f"set_{name}")(other)
+            try:
+                with pytest.raises(ValueError, match=f"Keras's {name} is {other}: expected {usual}"):
+                    method().fit(np.zeros((40, 8, 8, 1)), progress=False)
+            finally:
+                getattr(keras.config, f"set_{name}")(usual)
+
+    def test_a_seed_of_numpy_is_a_seed(self, method):
+        given = method(seed=np.int64(3))
+        given.check_settings()
+        assert type(given.seed) is int and repr(given) == repr(method(seed=3))
+
+    def test_save_before_fit_is_refused(self, method, tmp_path):
+        with pytest.raises(NotFittedError, match="call fit or load first"):
+            method().save(tmp_path / "model.weights.h5")
+
+    def test_a_fit_that_fails_leaves_the_object_as_it_was(self, method, monkeypatch):
+        """Whatever goes wrong after the networks were built."""
+        images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+        few = ("size", "n_clusters", "n_components", "embedding_dim")
+        unfitted = method(**{name: 2 for name in few if name in method.declared()})
+
+        def broken(*_, **__):
+            raise FloatingPointError("the loss is nan")
+
+        monkeypatch.setattr("deepcluster_tf.fitting.train", broken)
+        monkeypatch.setattr("deepcluster_tf.clustering.kmeans", broken)
+        with pytest.raises(FloatingPointError):
+            unfitted.fit(images, progress=False)
+        with pytest.raises(NotFittedError):
+            unfitted.predict(images)
+
+
+@pytest.mark.parametrize("by", ["bogus", "", 0, "decoder"])
+def test_a_clustering_that_there_is_not_is_refused(by):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    method = Control(size=4, n_clusters=3, n_components=4, n_init=1).fit(images, progress=False)
+    for predict in (method.predict, method.predict_proba):
+        with pytest.raises(ValueError, match=f"by must be kmeans or mixture; received {by!r}"):
+            predict(images, by)

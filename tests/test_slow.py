@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 
 from deepcluster_tf import datasets, metrics
+from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.methods.dcec import DCEC
-from deepcluster_tf.protocols.semi_supervised import supervised_labels
 
 pytestmark = pytest.mark.slow
 RESULTS = Path(__file__).parents[1] / "results"

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf import experiments, figures, results, tables
-from deepcluster_tf.figures import annotation as drawing
-from deepcluster_tf.tables import annotation, encodings, markdown, supervision
+from deepcluster_tf import experiments, results
+from deepcluster_tf.experiments import TABLES
+from deepcluster_tf.reporting import figures, tables
+from deepcluster_tf.reporting.figures import annotation as drawing
+from deepcluster_tf.reporting.tables import annotation, encodings, markdown, supervision
 
 REPOSITORY = Path(__file__).parents[1]
-FASHION = experiments.get("fashion-dcec")
+FASHION = TABLES["fashion-dcec"]
 
 
 def record(root, experiment, variant, seed, settings, metrics, **more):
@@ -26,7 +28,7 @@ def record(root, experiment, variant, seed, settings, metrics, **more):
 @pytest.fixture
 def root(tmp_path):
     shutil.copy(REPOSITORY / "results" / "reference.json", tmp_path)
-    defaults = FASHION.method_class().defaults()
+    defaults = experiments.get("fashion-dcec").method_class().defaults()
     for seed, acc in ((0, 0.70), (1, 0.74)):
         settings = {**defaults, "supervision": 0.01, "seed": seed}
         scores = {"acc": acc, "nmi": 0.66, "ari": 0.6}
@@ -47,7 +49,7 @@ def row(table, **where):
 
 
 def test_supervision_by_hand(root):
-    table = supervision.table(FASHION, root)
+    table = supervision.frame(FASHION, root)
     ours = row(table, scored="all images", supervision=0.01)
     # mean of 0.70 and 0.74; deviation sqrt((0.02^2 + 0.02^2) / 1) = 0.028284; the document prints 0.7371
     assert ours["acc"] == pytest.approx(0.72) and ours["acc_std"] == pytest.approx(0.028284, abs=1e-6)
@@ -69,7 +71,7 @@ def test_supervision_for_people(root):
 
 
 def test_encodings_by_hand(root):
-    experiment = experiments.get("fashion-ae")
+    of = TABLES["fashion-encodings"]
     for seed, purity in ((0, 0.60), (1, 0.62), (2, 0.64)):
         scores = {
             f"{name}_{by}_{where}": purity - 0.1 * (name == "acc")
@@ -79,17 +81,15 @@ def test_encodings_by_hand(root):
         }
         confusion = {"mixture_training": np.diag([10, 20]).tolist(), "kmeans_training": np.eye(2, dtype=int).tolist()}
         record(root, "fashion-ae", "paper", seed, {}, scores, confusion=confusion)
-    table = encodings.table(experiment, root)
+    table = encodings.frame(of, root)
     ours = row(table, scored="training", what="dense autoencoder, Gaussian mixture")
     # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the document prints 0.60795
     assert ours["purity"] == pytest.approx(0.62) and ours["purity_std"] == pytest.approx(0.02) and ours["seeds"] == 3
     assert ours["purity_difference"] == pytest.approx(0.62 - 0.60795) and ours["acc"] == pytest.approx(0.52)
     assert np.isnan(row(table, scored="test", what="dense autoencoder, Gaussian mixture")["purity_document"])
-    assert "[[10  0]\n [ 0 20]]" in encodings.page(experiment, root)
+    assert "[[10  0]\n [ 0 20]]" in encodings.page(of, root)
     # in percent, to the document's third decimal
-    assert "Gaussian mixture | 62.000 ± 2.000 | 60.795 | +1.205 | 0.5200 ± 0.0200 | 3 |" in encodings.readme(
-        experiment, root
-    )
+    assert "Gaussian mixture | 62.000 ± 2.000 | 60.795 | +1.205 | 0.5200 ± 0.0200 | 3 |" in encodings.readme(of, root)
     raw = row(table, scored="training", what="raw pixels, k-means")
     assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
 
@@ -109,13 +109,13 @@ def vae_runs(root):
 
 
 def test_annotations_by_hand(root):
-    experiment = experiments.get("mnist-vae")
+    of = TABLES["mnist-vae"]
     vae_runs(root)
-    ours = row(annotation.table(experiment, root), what="k-means, as published")
+    ours = row(annotation.frame(of, root), what="k-means, as published")
     # the deviation of 0.70 and 0.80 is sqrt(2 * 0.05^2 / 1) = 0.070711; the document prints 0.75
     assert ours["test_acc"] == pytest.approx(0.75) and ours["test_acc_std"] == pytest.approx(0.070711, abs=1e-6)
     assert ours["annotations"] == 50 and ours["test_acc_difference"] == pytest.approx(0)
-    page = annotation.page(experiment, root)
+    page = annotation.page(of, root)
     mine = "| k-means, as published | 50 | 0.7500 ± 0.0707 | 0.7500 | +0.0000 | 0.5000 ± 0.0000 | 12.5 | 0.0040 | 2 |"
     assert mine in page
     assert "| Gaussian mixture, its posterior as confidence | – | – | 0.9347 (a later report) | – |" in page
@@ -123,7 +123,7 @@ def test_annotations_by_hand(root):
     found = drawing.curve(results.runs_of("mnist-vae", "annotator-reader", root), "history.csv", "epoch", "test_acc")
     assert found["mean"].tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65, 0.75])
     assert found["x"].tolist() == [1, 2, 3, 4, 5] and found["std"].tolist() == pytest.approx([0.070711] * 5, abs=1e-6)
-    drawn = drawing.write(root / "figures", root)
+    drawn = drawing.write(of, root / "figures", root)
     assert len(drawn) == 5 and all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
@@ -140,15 +140,15 @@ def test_figures_of_names_show_the_runs_that_they_name(root, monkeypatch):
     drawn, shown = [], []
     note = lambda axes, found, label, colour, **how: drawn.append((label, found["x"].tolist(), found["mean"].tolist()))
     monkeypatch.setattr(drawing, "_draw", note)
-    reference = results.reference(root)["mnist-vae"]
-    drawing.accuracy_by_annotations(root, root / "a.png")
+    of, printed = TABLES["mnist-vae"], results.reference(root)["mnist-vae"]
+    drawing.accuracy_by_annotations(of, root, root / "a.png")
     label, x, y = drawn.pop()
     assert label == "k-means centres" and x == [0, 20, 40, 60, 80] and y[0] == pytest.approx(0.35)
-    drawing.reconstruction_by_epoch(reference, root, root / "b.png")
+    drawing.reconstruction_by_epoch(of, printed, root, root / "b.png")
     by_label = {label: (x, y) for label, x, y in drawn}
     assert by_label["without, ours"] == ([0.5], [0.4]) and by_label["with names (k-means), ours"][1] == [0.1, 0.3]
     drawn.clear()
-    drawing.reconstruction_by_z_dim(reference, root, root / "c.png")
+    drawing.reconstruction_by_z_dim(of, printed, root, root / "c.png")
     assert drawn[0][1] == [2] and drawn[0][2] == pytest.approx([0.25])  # the mean of both seeds
     assert [label for label, *_ in drawn] == ["ours, a reader sure by 0.7", "ours, a reader however unsure"]
     assert drawn[1][2] == [0.9]  # of the one run that recorded it
@@ -164,14 +164,14 @@ def test_figures_of_names_show_the_runs_that_they_name(root, monkeypatch):
 def test_runs_with_a_person_have_rows_of_their_own(root):
     scores = {"test_acc": 0.9, "reconstruction_acc": 0.5}
     record(root, "mnist-vae", "annotator-browser", 0, {"annotator": "browser"}, scores, annotations=64)
-    page = annotation.page(experiments.get("mnist-vae"), root)
+    page = annotation.page(TABLES["mnist-vae"], root)
     again = "ANNOTATOR=file ANSWERS=results/runs/mnist-vae/annotator-browser/seed-0/annotations.csv"
     mine = "| a person, in the browser (browser) | 64 | 0.9000 | – | – | 0.5000 | – | – | 1 | paper | `make mnist-vae"
     assert f"{mine} {again}` |" in page
     usual = experiments.get("mnist-vae").method_class().defaults()
     settings = {**usual, "annotator": "file", "answers": "x", "n_clusters": 16, "clustering": "mixture", "a": 2.5}
     record(root, "mnist-vae", "annotator-file-x", 0, settings, scores, annotations=64)
-    page = annotation.page(experiments.get("mnist-vae"), root)
+    page = annotation.page(TABLES["mnist-vae"], root)
     assert "`make mnist-vae A=2.5 K=16 CLUSTERING=mixture ANNOTATOR=file ANSWERS=results/runs/" in page
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from deepcluster_tf import experiments, metrics, results, tables, training
-from deepcluster_tf.experiments import Experiment
-from deepcluster_tf.protocols.semi_supervised import SemiSupervised, supervised_labels
+from deepcluster_tf import metrics, results
+from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
+from deepcluster_tf.reporting import tables
 
 REPOSITORY = Path(__file__).parents[1]
-TINY = Experiment("digits-dcec", "digits", "dcec:DCEC", "004", settings=SMALL)
+TINY = Experiment("digits-dcec", "digits", "dcec:DCEC", "semi_supervised:SemiSupervised", settings=SMALL)
 
 
 @pytest.fixture()
@@ -32,15 +33,15 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("finished") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "ROOT", root)
-        training.run(TINY, SemiSupervised(0.05), progress=False)
+        running.run(TINY, {"supervision": 0.05}, progress=False)
     return root
 
 
 @pytest.fixture()
 def run_again(here, finished):
     shutil.copytree(finished, here / "results")
-    return lambda supervision=0.05, scratch=False, **how: training.run(
-        TINY, SemiSupervised(supervision, scratch), progress=False, **how
+    return lambda supervision=0.05, pretrain="kept", **how: running.run(
+        TINY, {"supervision": supervision, "pretrain": pretrain}, progress=False, **how
     )
 
 
@@ -131,10 +132,10 @@ def test_scratch_trains_a_new_autoencoder_and_keeps_the_old(run_again, here):
     old = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
     bytes_before = old.read_bytes()
     before = run_again()
-    result = run_again(scratch=True)
+    result = run_again(pretrain="scratch")
     assert result["fresh"] and old.read_bytes() == bytes_before
     assert result["directory"] != before["directory"] and result["metrics"] == before["metrics"]
-    assert not run_again(scratch=True)["fresh"]
+    assert not run_again(pretrain="scratch")["fresh"]
     assert (here / "results/pretrained/digits-cae-16-epochs-seed-0-scratch/autoencoder.weights.h5").exists()
 
 
@@ -174,7 +175,7 @@ def test_full_disk_at_any_file_of_a_record(run_again, monkeypatch, name):
         with pytest.raises(OSError, match=f"{name} could not be written"):
             run_again(force=True)
     assert len((before["directory"] / "history.csv").read_text()) == pytest.approx(len(history), rel=0.1)
-    assert not training.is_finished(before["directory"])
+    assert not running.is_finished(before["directory"])
     again = run_again()
     assert again["fresh"] and again["metrics"] == before["metrics"]
 
@@ -186,7 +187,7 @@ def test_a_result_and_a_model_of_two_runs_are_no_finished_run(run_again):
     other = json.loads(path.read_text()) | {"model_sha256": "0" * 64}
     path.write_text(json.dumps(other))
     with pytest.raises(ValueError, match="holds no run that was completed on this machine"):
-        training.export(before["directory"])
+        running.export(before["directory"])
     again = run_again()
     assert again["fresh"] and again["metrics"] == before["metrics"]
 
@@ -194,7 +195,7 @@ def test_a_result_and_a_model_of_two_runs_are_no_finished_run(run_again):
 def test_results_that_cannot_be_written_are_refused_before_training(here, monkeypatch):
     (here / "results").write_text("a file, not a folder")
     with pytest.raises(OSError, match="cannot be written .*nothing has been trained"):
-        training.run(TINY, SemiSupervised(), progress=False)
+        running.run(TINY, progress=False)
 
 
 def test_folder_of_images_from_record_to_export(here):
@@ -206,14 +207,14 @@ def test_folder_of_images_from_record_to_export(here):
         for i in range(20):
             pixels = np.clip(rng.normal(shade, 20, (12, 12, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(here / "mine" / name / f"{i}.png")
-    own = Experiment("dcec", "", "dcec:DCEC", "004", settings={**SMALL, "n_clusters": 2})
-    result = training.run(own, SemiSupervised(), images=str(here / "mine"), size=16, progress=False)
+    own = Experiment("dcec", "", "dcec:DCEC", "semi_supervised:SemiSupervised", settings={**SMALL, "n_clusters": 2})
+    result = running.run(own, images=str(here / "mine"), side=16, progress=False)
     assert result["metrics"]["acc"]["n"] == 40
     assert result["directory"].parent.name.startswith("mine-") and result["directory"].parent.name.endswith("-sup-0")
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
-        training.run(own, SemiSupervised(), progress=False)
+        running.run(own, progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):
-        training.run(TINY, SemiSupervised(), images=str(here / "mine"), progress=False)
+        running.run(TINY, images=str(here / "mine"), progress=False)
 
 
 def test_record_of_other_settings_is_not_passed_off(run_again):
@@ -246,49 +247,24 @@ def runner(*words, **environment):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--sup=1",), "supervision must be a fraction in [0, 1), such as 0.01 for 1 %; received 1.0"),
-        (("--sup=0.0001",), "selects none of 1797 images"),
-        (("--sup=ten",), "argument --sup: invalid float value: 'ten'"),
-        (("--lambda=-1",), "lam must be a number from 0 to"),
-        (("--seed=-1",), "seed must be a whole number"),
-        (("--quick=yes",), "argument --quick: invalid choice: 'yes'"),
-        (("--strategy=horovod",), "argument --strategy: invalid choice"),
+        ("digits-dcec SUP=1", "SUP must be a fraction in [0, 1), such as 0.01 for 1 %; received 1.0"),
+        ("digits-dcec SUP=0.0001", "selects none of 1797 images"),
+        ("digits-dcec SUP=ten", "SUP must be a fraction in [0, 1), such as 0.01 for 1 %; received 'ten'"),
+        ("digits-dcec LAMBDA=-1", "LAMBDA must be a number from 0 to 1000000; received -1.0"),
+        ("digits-dcec SEED=-1", "SEED must be a whole number from 0 to 2147483647; received -1"),
+        ("digits-dcec SEED=1.5", "SEED must be a whole number"),
+        ("digits-dcec QUICK=yes", "QUICK must be 0 or 1; received 'yes'"),
+        ("digits-dcec STRATEGY=horovod", "STRATEGY must be none or mirrored; received 'horovod'"),
+        ("digits-dcec SUP", "expected NAME=value after digits-dcec; received 'SUP'"),
+        ("digits-dccc", "digits-dccc is no target: make help lists them; did you mean digits-dcec?"),
+        ("export", "export needs a run: expected RUN=results/runs/"),
+        ("cifar-encodings-table ROWS=nothing", "no row has 'nothing' in its label or command (ROWS)"),
     ],
 )
 def test_mistakes_at_the_command_line_are_one_line(words, message):
-    done = runner("runners.dcec", "digits-dcec", *words)
+    done = subprocess.run(
+        [sys.executable, "-m", "runners.run", *words.split()],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("error:") or "Traceback" in line]
     assert done.returncode == 1 and len(lines) == 1 and message in lines[0]
-
-
-def make(*words):
-    return subprocess.run(["make", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("fashion-dcec", "SUPP=0.01"), "SUPP is no variable of fashion-dcec: expected"),
-        (("tables", "SUP=0.01"), "SUP is no variable of tables: expected none"),
-        (("fashion-dcec", "IMAGES=x"), "IMAGES is no variable of fashion-dcec"),
-        (("fashion-dcec", "SUP="), "SUP is empty"),
-    ],
-)
-def test_make_refuses_variables_that_do_not_apply(words, message):
-    done = make("-n", *words)
-    assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
-
-
-def test_variables_of_the_environment_are_not_used_silently():
-    given = {**os.environ, "SUP": "0.3", "EDITOR": "vi"}
-    done = subprocess.run(
-        ["make", "-n", "digits-dcec"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, env=given
-    )
-    assert "note: SUP of the environment is not used: write make digits-dcec SUP=0.3" in done.stdout
-    assert "EDITOR" not in done.stdout and "--sup" not in done.stdout
-
-
-def test_make_help_names_every_experiment():
-    done = make("help")
-    assert done.returncode == 0
-    assert all(name in done.stdout for name in experiments.EXPERIMENTS)
