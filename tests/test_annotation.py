@@ -1,8 +1,12 @@
 """Annotators: answers survive, files repeat them, the page serves and refuses, the reader reads."""
 
 import dataclasses
+import functools
+import http.client
 import io
 import json
+import re
+import socket
 import threading
 import time
 
@@ -121,7 +125,14 @@ def test_a_later_answer_counts_and_one_can_be_taken_back(tmp_path):
         Ledger(Script(("0", Answer(0)), ("1", Answer(0)), ("1", None)), NAMES).ask([question("0"), question("1")])
 
 
-@pytest.mark.parametrize("bad", [{"label": 3.5}, {"label": -2}, {"label": 0, "confidence": 1.5}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"label": 3.5}, {"label": -2}, {"label": True}, {"label": np.True_}, {"label": "1"}, {"label": None},
+        {"label": 0, "confidence": 1.5}, {"label": 0, "confidence": True}, {"label": 0, "confidence": float("nan")},
+        {"label": 0, "confidence": "1"}, {"label": 0, "confidence": None}, {"label": 0, "confidence": 10**400},
+    ],
+)  # fmt: skip
 def test_an_impossible_answer_is_refused(bad):
     with pytest.raises(ValueError, match="a class or -1, and a confidence in 0..1"):
         Answer(**bad)
@@ -178,7 +189,9 @@ def browser():
 
 @pytest.fixture
 def client(browser):
-    return browser._app().test_client()
+    client = browser._app().test_client()
+    client.open = functools.partial(client.open, query_string={"token": browser.token})
+    return client
 
 
 def start(browser, questions, given=None):
@@ -268,12 +281,18 @@ def test_an_answer_to_a_round_that_is_over_reaches_nothing(browser, client):
 
 @pytest.mark.parametrize(
     "said",
-    [{"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"i": 0}, {"i": 1e400, "label": 0}, {"label": 1.5}],
-)
+    [
+        {"label": 3}, {"label": "x"}, {"label": 0, "confidence": 7}, {"i": 0}, {"i": 1e400, "label": 0}, {"label": 1.5},
+        {"label": True}, {"label": 0, "confidence": True}, {"label": 0, "confidence": float("nan")}, {"label": [0]},
+        {"label": 0, "confidence": "1"}, {"label": 0, "confidence": None}, {"label": 0, "confidence": float("inf")},
+        {"label": 0, "i": True}, {"label": 0, "i": "0"}, {"label": 0, "i": None}, {"label": 0, "i": 0.0},
+        {"label": 10**4000}, {"label": "\n" * 400_000},
+    ],
+)  # fmt: skip
 def test_the_page_refuses_what_is_no_answer(browser, client, said):
     start(browser, [question("0")])
     response = post(client, "/answer", **{"round": browser.round, "i": 0, "confidence": 1, **said})
-    assert response.status_code == 400 and "error" in response.json
+    assert response.status_code == 400 and "\n" not in response.json["error"] and len(response.json["error"]) < 200
     assert client.get("/state", headers=HERE).json["questions"][0]["answer"] is None
 
 
@@ -285,11 +304,136 @@ def test_the_page_is_for_this_machine_alone(browser, client):
     mine, foreign = ({**HERE, "Origin": origin} for origin in ("http://127.0.0.1:1", "http://evil.example"))
     assert client.post("/finish", json={"round": ""}, headers=foreign).status_code == 403
     assert client.post("/finish", json={"round": ""}, headers=mine).status_code == 409
-    assert client.post("/finish", json=[1], headers=HERE).status_code == 409
     assert client.get("/", headers=HERE).headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert client.get("/page/page.js", headers=HERE).status_code == 200
     with pytest.raises(OSError, match="cannot be had: stop what uses it, or give PORT=another"):
         Browser(NAMES, port=browser.server.port)
+
+
+@pytest.mark.parametrize("path", ["/answer", "/finish"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[1]", b'"x"', b"7", b"{}", b"{", b"[" * 100_000, b'{"round":' * 100_000, b"\xff\xfe\xfd",
+        b'{"round": ' + b"9" * 5000 + b"}", b'{"label": 0}',
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_answer_is_refused(browser, client, caplog, path, body):
+    start(browser, [question("0")])
+    response = client.post(path, data=body, headers=HERE, content_type="application/json")
+    assert response.status_code == 400 and response.json["error"].startswith("expected a JSON object with round")
+    assert caplog.records == []
+
+
+def test_a_body_of_more_than_a_megabyte_is_refused(browser, client):
+    start(browser, [question("0")])
+    said = json.dumps({"round": browser.round, "i": 0, "label": 0, "confidence": 1})
+    how = {"headers": HERE, "content_type": "application/json"}
+    refused = client.post("/answer", data=said.ljust(1_000_001), **how)
+    assert refused.status_code == 413 and "error" in refused.json
+    assert client.get("/state", headers=HERE).json["order"] == []
+    assert client.post("/answer", data=said.ljust(1_000_000), **how).status_code == 200
+
+
+def test_without_the_token_nothing_is_answered(browser, client):
+    """Other users of the machine reach the port, too, and a tab of the command's last start has another token."""
+    start(browser, [question("0")])
+    other = Browser(NAMES, port=0)
+    other.close()
+    assert browser.url == f"http://127.0.0.1:{browser.server.port}/?token={browser.token}" and len(browser.token) > 40
+    name = browser.round
+    pages = ["/", "/state", "/page/page.js", "/page/page.css", f"/picture/{name}/0.png", f"/nearest/{name}/0/0.png"]
+    said = {"round": name, "i": 0, "label": 0, "confidence": 1}
+    for token in ("", other.token, browser.token[:-1], f"{browser.token}0", "\u00e9", "%ff"):
+        query = {"headers": HERE, "query_string": {"token": token} if token else ""}
+        for path in (*pages, "/nothing"):
+            assert client.get(path, **query).status_code == 403
+        for path in ("/answer", "/finish"):
+            refused = client.post(path, json=said, **query)
+            assert refused.status_code == 403 and refused.mimetype == "text/plain"
+            assert re.fullmatch("Open the whole address that the command printed last.*", refused.text)
+        assert client.options("/state", **query).status_code == client.head("/", **query).status_code == 403
+    assert client.get("/state", headers=HERE).json["questions"][0]["answer"] is None
+    assert [client.get(path, headers=HERE).status_code for path in pages] == [200] * len(pages)
+    links = re.findall(r'(?:href|src)="(/[^"]*)"', client.get("/", headers=HERE).text)
+    assert len(links) == 2 and all(link.endswith(f"?token={browser.token}") for link in links)
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("LOCALHOST:1", 200), ("localhost", 200), ("127.0.0.1", 200), ("localhost.evil.example", 403), ("[::1]:1", 403),
+        ("[::1", 403), ("127.0.0.1@evil.example", 403), ("localhost.", 403), ("127.0.0.1.evil.example:1", 403),
+    ],
+)  # fmt: skip
+def test_the_page_has_no_other_name(client, host, code):
+    assert client.get("/state", headers={"Host": host}).status_code == code
+
+
+@pytest.mark.parametrize("origin", ["null", "http://[evil", "http://127.0.0.1:2", "https://127.0.0.1:1", "x"])
+def test_pages_of_other_sites_are_refused(client, origin):
+    assert client.post("/finish", json={"round": "x"}, headers={**HERE, "Origin": origin}).status_code == 403
+
+
+def test_other_methods_and_other_paths(browser, client):
+    start(browser, [question("0")])
+    assert set(client.options("/answer", headers=HERE).allow) == {"OPTIONS", "POST"}
+    assert client.head("/state", headers=HERE).data == b""
+    for path, method in (("/answer", "GET"), ("/state", "POST"), ("/state", "DELETE"), ("/", "PUT"), ("/", "TRACE")):
+        refused = client.open(path, method=method, headers=HERE, content_type="application/json")
+        assert refused.status_code == 405 and "error" in refused.json and refused.headers["Allow"]
+    for path in ("../browser.py", "%2e%2e/browser.py", "..%2f__init__.py", "%00", "a" * 5000, "", "%ff"):
+        assert client.get(f"/page/{path}", headers=HERE).status_code == 404
+    for i in ("-1", "1", "9" * 5000, "x", "0.5"):
+        assert client.get(f"/picture/{browser.round}/{i}.png", headers=HERE).status_code == 404
+    for i in (-1, 1, 10**30):
+        assert post(client, "/answer", round=browser.round, i=i, label=0, confidence=1).status_code == 404
+
+
+def test_what_is_no_http_leaves_the_server_and_the_terminal_alone(browser, capfd):
+    start(browser, [question("0")])
+    port, query = browser.server.port, f"?token={browser.token}"
+    post_ = f"POST /answer{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n".encode()
+    answers = []
+    for sent in (
+        b"\x16\x03\x01\r\n\r\n", b"", b"GET http://[evil HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /" + b"a" * 70_000, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        post_ + b"Content-Length: 500\r\n\r\n{}", post_ + b"Content-Length: 1\r\n\r\n{}",
+        post_ + b"Content-Length: -1\r\n\r\n{}", post_ + b"Content-Length: x\r\n\r\n{}",
+        post_ + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", post_ + b"Transfer-Encoding: chunked\r\n\r\n50\r\n{}",
+        post_ + b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b" " * 0x200000 + b"\r\n0\r\n\r\n",
+    ):  # fmt: skip
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            answers.append(connection.makefile("rb").read())
+    assert [answer.split(b" ")[1] for answer in answers[6:]] == [b"400"] * 7
+    here = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    here.request("GET", f"/state{query}")
+    assert here.getresponse().status == 200
+    assert re.fullmatch("1 pictures wait to be named at .*\n", capfd.readouterr().err)
+
+
+def test_many_answers_at_once_are_all_kept(browser):
+    asked = [question(str(i)) for i in range(40)]
+    came, thread = start(browser, asked)
+    codes = []
+
+    def tab(i):
+        here = http.client.HTTPConnection("127.0.0.1", browser.server.port, timeout=30)
+        said = json.dumps({"round": browser.round, "i": i, "label": i % 3, "confidence": 1})
+        here.request("POST", f"/answer?token={browser.token}", said, {"Content-Type": "application/json"})
+        codes.append(here.getresponse().status)
+
+    tabs = [threading.Thread(target=tab, args=(i,)) for i in range(40)]
+    for one in tabs:
+        one.start()
+    for one in tabs:
+        one.join(30)
+    assert codes == [200] * 40
+    assert browser._send(browser.round, None, None)
+    thread.join(5)
+    assert {q.cluster: answer.label for q, answer in came} == {str(i): i % 3 for i in range(40)} and len(came) == 40
 
 
 def test_pictures_are_served(browser, client):
