@@ -177,6 +177,132 @@ def test_a_file_that_is_none_is_refused(tmp_path, text):
         read_answers(path)
 
 
+GOOD = """epoch,cluster,size,label,confidence,picture
+1,0,10,cat,0.25,00c0ffee
+1,1,20,"a, b",1.0,0123abcd
+1,1_2,15,,1e-05,
+2,image 512,1,dog,0.5,9f9f9f9f
+"""
+
+
+def refusal(path):
+    """What both readers of a file say of a damaged one, which stays as it is."""
+    before, said = path.read_bytes(), []
+    for reader in (lambda: File(path, NAMES), lambda: Ledger(None, NAMES, path)):
+        with pytest.raises(ValueError) as caught:
+            reader()
+        said.append(str(caught.value))
+    assert path.read_bytes() == before and said[0] == said[1] and "\n" not in said[0] and len(said[0]) < 500
+    assert said[0].startswith(f"{path} is no file of answers (")
+    return said[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("1,0,10,cat,0.25,00c0ffee\n", "1,0,10,cat\n", "line 2: expected a value for each of epoch, cluster,"),
+        ("00c0ffee", "00c0ffee,x", "line 2: expected a value for each"),
+        ('"a, b"', "a, b", "line 3: expected a value for each"),
+        ('"a, b"', '"a, b', "line 5: unexpected end of data"),
+        ('"a, b"', '"a, b"c', "line 3: ',' expected after '\"'"),
+        ("9f9f9f9f\n", "9f9f", "line 5: there is no picture '9f9f'"),
+        ("epoch,", "", "line 1: expected the columns epoch, cluster, size, label, confidence, picture; received "),
+        ("picture", "photo", "line 1: expected the columns"),
+        ("size", "epoch", "line 1: expected the columns"),
+        ("\n", "", "line 1: expected the columns"),
+        (GOOD, "hello\n", "line 1: expected the columns"),
+        (",", ";", "line 1: expected the columns"),
+        ("15", "1_5", "line 4: expected a whole number as size; received '1_5'"),
+        ("15", "15.0", "line 4: expected a whole number as size"),
+        ("2,im", "-2,im", "line 5: expected a whole number as epoch"),
+        ("2,im", "9" * 9000 + ",im", "line 5: expected a whole number as epoch"),
+        ("1_2", "1-2", "line 4: there is no cluster '1-2'"),
+        ("1_2", "", "line 4: there is no cluster ''"),
+        ("cat", "Cat", "line 2: no class is named 'Cat': expected one of cat, dog"),
+        ("cat", "7", "line 2: no class is named '7'"),
+        ("cat", "c" * 9000, "line 2: no class is named 'ccc"),
+        ("0.25", "25", "line 2: an answer is a class or -1, and a confidence in 0..1; received -1 and 25.0"),
+        ("0.25", "1e999", "line 2: an answer is a class"),
+        ("0.25", "nan", "line 2: an answer is a class"),
+        ("0.25", "0_1", "line 2: an answer is a class"),
+        ("0.25", "0" * 140_000, "line 2: field larger than field limit"),
+        ("2,image 512,", "1,0,", "line 5: it answers a cluster twice: expected one row for each epoch and cluster"),
+        ("dog", "d\udcffg", "line 5 is no UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_line_and_left_as_it_is(tmp_path, old, new, what):
+    path = tmp_path / "annotations.csv"
+    path.write_text(GOOD)
+    assert [row["label"] for row in Ledger(None, NAMES, path).rows.values()] == ["cat", "a, b", "", "dog"]
+    path.write_bytes(GOOD.replace(old, new).encode(errors="surrogateescape"))
+    assert what in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[" * 100_000, "recursion"), ('{"epoch": 1}', "holds no list"), ("7", "holds no list"), ("[7", "Expecting"),
+        ("[7]", "answer 1: expected an object; received 7"), ("[{}]", "answer 1: expected the columns"),
+        ("[" + "9" * 5000 + "]", "digits"),
+    ],
+)  # fmt: skip
+def test_json_that_is_no_list_of_answers_is_refused(tmp_path, text, what):
+    path = tmp_path / "answers.json"
+    path.write_text(text)
+    assert what in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epoch": True}, {"epoch": 1.0}, {"size": True}, {"size": 3.7}, {"size": None}, {"confidence": True},
+        {"confidence": None}, {"confidence": [1]}, {"cluster": None}, {"label": 3}, {"label": ["cat"]}, {"label": True},
+        {"picture": 7}, {"note": "x"},
+    ],
+)  # fmt: skip
+def test_json_of_other_types_is_refused(tmp_path, bad):
+    path = tmp_path / "answers.json"
+    row = {"epoch": 1, "cluster": "0", "size": 3, "label": "cat", "confidence": 1}
+    path.write_text(json.dumps([row]))
+    assert File(path, NAMES).answers == {(1, "0"): Answer(0, 1)}
+    path.write_text(json.dumps([row, {**row, "cluster": "1", **bad}]))
+    assert "(answer 2: " in refusal(path)
+
+
+def mutated(content, kind, random):
+    """Bytes flipped, put in, cut and doubled; a line doubled or taken out."""
+    lines = content.splitlines(keepends=True)
+    (at, end), line = np.sort(random.integers(0, len(content), 2)), random.integers(1, len(lines))
+    return (
+        content[:at] + random.bytes(1) + content[at + 1 :],
+        content[:at] + random.bytes(3) + content[at:],
+        content[:at] + random.choice(list('",;0_.- ')).encode() + content[at:],
+        content[:at],
+        content[:at] + content[end:],
+        content[:end] + content[at:],
+        b"".join([*lines, lines[line]]),
+        b"".join([*lines[:line], *lines[line + 1 :]]),
+    )[kind]
+
+
+@pytest.mark.parametrize("kind", range(8))
+def test_a_mutation_of_a_file_is_read_whole_or_refused(tmp_path, kind):
+    """One line that names the file and the line, or as many answers as there are lines."""
+    random, path, refused = np.random.default_rng(kind), tmp_path / "annotations.csv", 0
+    for _ in range(60):
+        content = mutated(GOOD.encode(), kind, random)
+        path.write_bytes(content)
+        try:
+            rows = Ledger(None, NAMES, path).rows
+        except ValueError:
+            assert re.search(r"\(line \d+", refusal(path))
+            refused += 1
+        else:
+            assert len(rows) == max(len(content.decode().splitlines()) - 1, 0)
+            assert {row["label"] for row in rows.values()} <= {"", *NAMES}
+    assert refused == {6: 60, 7: 0}.get(kind, refused) and (refused > 25 or kind == 7)
+
+
 # ---------------------------------------------------------------------- the page
 
 
