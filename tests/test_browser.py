@@ -130,3 +130,22 @@ def test_the_page_says_that_training_stopped(window, digits):
     until(window, lambda: "0 of 3" in text(window, "where"))
     browser.close()
     until(window, lambda: "The training has stopped" in text(window, "error"))
+
+
+def test_a_tab_of_an_earlier_start_says_to_open_the_new_address(window, digits):
+    """The same command, started again at the same port, has another token."""
+    first = Browser(digits.class_names, port=0)
+    threading.Thread(target=lambda: list(first.annotate(questions(digits, 1, 3), {})), daemon=True).start()
+    window.get(first.url)
+    until(window, lambda: "0 of 3" in text(window, "where"))
+    first.close()
+    second = Browser(digits.class_names, port=first.server.port)
+    try:
+        until(window, lambda: "Open the whole address that the command printed last" in text(window, "message"))
+        assert not window.find_element(By.ID, "round").is_displayed()
+        window.refresh()
+        assert "Open the whole address" in window.find_element(By.TAG_NAME, "body").text
+        window.get(second.url)
+        until(window, lambda: "Training goes on" in text(window, "message"))
+    finally:
+        second.close()

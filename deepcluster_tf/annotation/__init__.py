@@ -5,8 +5,10 @@ An annotator is anything with `annotate(questions, given)`. It sees pictures, ne
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Protocol
 
 import numpy as np
@@ -51,8 +53,17 @@ class Answer:
     confidence: float = 1.0
 
     def __post_init__(self):
-        if not (isinstance(self.label, (int, np.integer)) and self.label >= -1 and 0 <= self.confidence <= 1):
-            raise ValueError(f"an answer is a class or -1, and a confidence in 0..1; received {self}")
+        is_class = is_number(self.label, Integral) and self.label >= -1
+        if not (is_class and is_number(self.confidence, Real) and 0 <= self.confidence <= 1):
+            raise ValueError(
+                "an answer is a class or -1, and a confidence in 0..1; "
+                f"received {reprlib.repr(self.label)} and {reprlib.repr(self.confidence)}"
+            )
+
+
+def is_number(value: object, kind: type) -> bool:
+    """Whether a value is a number of a kind, `numbers.Integral` or `Real`; to Python True is one, here it is not."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Annotator(Protocol):

@@ -1,28 +1,31 @@
-"""A person names the pictures, on a page that this machine alone can open."""
+"""A person names the pictures, on a page that opens on this machine alone, at an address that holds a secret."""
 
 from __future__ import annotations
 
 import io
 import logging
-import operator
 import queue
+import reprlib
 import secrets
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from numbers import Integral
 
 import flask
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
+from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from deepcluster_tf.annotation import Answer, Question
+from deepcluster_tf.annotation import Answer, Question, is_number
 
 HOST = "127.0.0.1"
+LONGEST = 1_000_000  # bytes that the page may send; an answer has a hundred
+CLOSED = "Open the whole address that the command printed last: it ends in a token, which is new at each start."
 
 
 def require_port(port: int) -> None:
@@ -50,6 +53,8 @@ class _Event:
 class Browser:
     """Serves a page on 127.0.0.1, one round of questions after each epoch; it stays open while training goes on.
 
+    Other users of the machine reach 127.0.0.1 too: nothing is answered to who does not send the token in `url`.
+
     Args:
         class_names: what a picture can be named.
         port: of the page; 0 for any that is free.
@@ -62,10 +67,12 @@ class Browser:
         self.class_names = tuple(class_names)
         self.round, self.questions, self.answers = "", [], {}
         self.events, self.lock = queue.Queue(), threading.Lock()
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury the progress bar
+        self.token = secrets.token_urlsafe()
+        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line a request would bury the progress bar
         require_port(port)  # werkzeug would exit
         self.server = make_server(HOST, port, self._app(), threaded=True)
-        self.url = f"http://{HOST}:{self.server.port}/"
+        self.server.handle_error = lambda *_: None  # a request that is no HTTP would bury it in a traceback
+        self.url = f"http://{HOST}:{self.server.port}/?token={self.token}"
         tqdm.write(f"the page on which to name pictures is {self.url}", file=sys.stderr)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -131,30 +138,12 @@ class Browser:
         return event.kept.is_set()
 
     def _app(self) -> flask.Flask:
-        app = flask.Flask(__name__, static_folder="page", static_url_path="/page")
-
-        @app.before_request
-        def only_from_here():
-            host = flask.request.host.partition(":")[0]
-            if host not in (HOST, "localhost"):  # another name that leads here would let a foreign page in
-                flask.abort(403)
-            origin = flask.request.headers.get("Origin")
-            if origin and urlsplit(origin).netloc != flask.request.host:  # a page of another site
-                flask.abort(403)
-            if flask.request.method == "POST" and not flask.request.is_json:  # a foreign page can send forms only
-                flask.abort(415)
-
-        @app.after_request
-        def headers(response):
-            response.headers["Content-Security-Policy"] = (
-                "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
-            )
-            response.headers["Cache-Control"] = "no-store"
-            return response
+        app = flask.Flask(__name__, static_folder="page", static_url_path="/page", template_folder="page")
+        _guard(app, self.token)
 
         @app.get("/")
         def page():
-            return app.send_static_file("page.html")
+            return flask.render_template("page.html", token=self.token)
 
         @app.get("/state")
         def state():
@@ -171,39 +160,83 @@ class Browser:
 
         @app.post("/answer")
         def answer():
-            said = flask.request.get_json()
+            round_, i, label, confidence = _said("round", "i", "label", "confidence")
             try:
-                round_, i = str(said["round"]), operator.index(said["i"])
-                answer = (
-                    None if said["label"] is None else Answer(operator.index(said["label"]), float(said["confidence"]))
-                )
-                if answer and answer.label >= len(self.class_names):
-                    raise ValueError(f"expected a class below {len(self.class_names)}; received {answer.label}")
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                return {"error": str(error)}, 400
-            if round_ != self.round:
-                return {"error": "this round is over"}, 409
-            sent = self._send(round_, self._question(round_, i), answer)
-            return self.state() if sent else ({"error": "it could not be written"}, 503)
+                answer = None if label is None else Answer(label, confidence)
+            except ValueError as error:
+                flask.abort(400, str(error))
+            if answer and answer.label >= len(self.class_names):
+                flask.abort(400, f"expected a class below {len(self.class_names)}; received {reprlib.repr(label)}")
+            if not is_number(i, Integral):
+                flask.abort(400, f"expected the number of a picture; received {reprlib.repr(i)}")
+            self._require_round(round_)
+            if not self._send(round_, self._question(round_, i), answer):
+                flask.abort(503, "it could not be written")
+            return self.state()
 
         @app.post("/finish")
         def finish():
-            said = flask.request.get_json()
-            round_ = str(said.get("round")) if isinstance(said, dict) else ""
-            if round_ != self.round or not round_:
-                return {"error": "this round is over"}, 409
+            (round_,) = _said("round")
+            self._require_round(round_)
             with self.lock:
                 left = sum(question.key not in self.answers for question in self.questions)
             if left:
-                return {"error": f"{left} pictures have no answer yet"}, 400
-            return self.state() if self._send(round_, None, None) else ({"error": "not finished"}, 503)
+                flask.abort(400, f"{left} pictures have no answer yet")
+            if not self._send(round_, None, None):
+                flask.abort(503, "not finished")
+            return self.state()
 
         return app
+
+    def _require_round(self, round_: str) -> None:
+        if not round_ or round_ != self.round:
+            flask.abort(409, "this round is over")
 
     def _question(self, round_: str, i: int) -> Question:
         with self.lock:
             found = self.questions[i : i + 1] if round_ == self.round and i >= 0 else []
         return found[0] if found else flask.abort(404)
+
+
+def _guard(app: flask.Flask, token: str) -> None:
+    """Let in who sends the token, from a page of ours, and tell everybody else in one line why not."""
+    app.config["MAX_CONTENT_LENGTH"] = LONGEST
+
+    @app.before_request
+    def only_from_the_page():
+        request = flask.request
+        sent = request.args.get("token", "")
+        known = secrets.compare_digest(sent.encode(), token.encode())
+        ours = request.host.partition(":")[0].lower() in (HOST, "localhost")  # no other name that leads here
+        foreign = request.headers.get("Origin", "") not in ("", f"http://{request.host}")  # a page of another site
+        if foreign or not (known and ours):
+            return flask.Response(CLOSED, 403, mimetype="text/plain")
+        if request.method == "POST" and not request.is_json:  # a foreign page can send forms only
+            flask.abort(415)
+        return None
+
+    @app.errorhandler(HTTPException)
+    def in_one_line(error):
+        response = error.get_response()
+        response.data, response.mimetype = flask.json.dumps({"error": error.description}), "application/json"
+        return response
+
+    @app.after_request
+    def headers(response):
+        response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def _said(*names: str) -> list:
+    """What the page sent under these names."""
+    try:
+        said = flask.request.get_json(silent=True)
+    except (RecursionError, OSError):  # nested too deeply, or broken off on its way
+        said = None
+    if not isinstance(said, dict) or not set(names) <= set(said):
+        flask.abort(400, f"expected a JSON object with {', '.join(names)}")
+    return [said[name] for name in names]
 
 
 def _plain(answer: Answer | None) -> dict | None:

@@ -23,10 +23,9 @@ class File:
 
     def __init__(self, path: Path | str, class_names: tuple[str, ...]):
         self.path = path
-        self.rows = read_answers(path)
-        self.answers = {
-            key: Answer(label_of(row["label"], tuple(class_names)), row["confidence"]) for key, row in self.rows.items()
-        }
+        names = tuple(class_names)
+        self.rows = read_answers(path, names)
+        self.answers = {key: Answer(label_of(row["label"], names), row["confidence"]) for key, row in self.rows.items()}
 
     def annotate(
         self, questions: list[Question], given: dict[tuple[int, str], Answer]

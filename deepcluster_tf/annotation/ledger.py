@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
+import re
+import reprlib
 import warnings
+from collections.abc import Iterable, Iterator
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf.annotation import Annotator, Answer, Question
+from deepcluster_tf.annotation import Annotator, Answer, Question, is_number
 from deepcluster_tf.files import replacing
 
 COLUMNS = ["epoch", "cluster", "size", "label", "confidence", "picture"]
@@ -25,13 +30,14 @@ class Ledger:
         class_names: by class.
         path: a CSV file, one row an answer, with the name of the class or nothing under "label", and under "picture" a
             digest of what was shown; None keeps it in memory.
+
+    Raises:
+        ValueError: the file is damaged, or names a class that there is not; it stays as it is.
     """
 
     def __init__(self, annotator: Annotator, class_names: tuple[str, ...], path: Path | None = None):
         self.annotator, self.class_names, self.path = annotator, tuple(class_names), path
-        self.rows = read_answers(path) if path and Path(path).exists() else {}
-        for row in self.rows.values():
-            self._answer(row)
+        self.rows = read_answers(path, self.class_names) if path and Path(path).exists() else {}
 
     def ask(self, questions: list[Question]) -> list[Answer]:
         """The answers to questions, from the file where they were given before to the same pictures.
@@ -124,43 +130,99 @@ def write_answers(path: Path, rows: dict[tuple[int, str], dict]) -> None:
 def label_of(name: str, class_names: tuple[str, ...]) -> int:
     """The class of that name, -1 for an empty one; a ValueError if there is none."""
     if name and name not in class_names:
-        raise ValueError(f"no class is named {name!r}: expected one of {', '.join(class_names)}, or nothing")
+        raise ValueError(
+            f"no class is named {reprlib.repr(name)}: expected one of {', '.join(class_names)}, or nothing"
+        )
     return class_names.index(name) if name else -1
 
 
-def read_answers(path: Path | str) -> dict[tuple[int, str], dict]:
+def read_answers(path: Path | str, class_names: tuple[str, ...] | None = None) -> dict[tuple[int, str], dict]:
     """Read a file of answers.
 
     Args:
         path: CSV with the columns epoch, cluster, size, label and confidence, or JSON with a list of such objects; the
             column picture may be missing.
+        class_names: by class, of which every label must be one, or nothing; None lets any label be.
 
     Returns:
         rows by (epoch, cluster).
 
     Raises:
-        ValueError: the file is missing, or is no such file; the message names it.
+        ValueError: the file is missing, or is no such file; the message names it, and the line.
     """
+    found = {}
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = json.load(file) if str(path).endswith(".json") else list(csv.DictReader(file))
-        found = [
-            {
-                "epoch": int(row["epoch"]),
-                "cluster": str(row["cluster"]),
-                "size": int(row["size"]),
-                "label": "" if row["label"] is None else str(row["label"]),
-                "confidence": Answer(0, float(row["confidence"])).confidence,
-                "picture": row.get("picture") or "",
-            }
-            for row in rows
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        reason = f"no column {error}" if isinstance(error, KeyError) else error
+        for place, said in _json(path) if str(path).endswith(".json") else _csv(path):
+            try:
+                row = _row(said, class_names)
+                if found.setdefault((row["epoch"], row["cluster"]), row) is not row:
+                    raise ValueError("it answers a cluster twice: expected one row for each epoch and cluster")
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is no file of answers ({reason}): expected CSV or JSON with {', '.join(COLUMNS[:5])}"
+            f"{path} is no file of answers ({error}): expected CSV or JSON with {', '.join(COLUMNS[:5])}. Mend it, or "
+            "move it away"
         ) from error
-    by_key = {(row["epoch"], row["cluster"]): row for row in found}
-    if len(by_key) < len(found):
-        raise ValueError(f"{path} answers a cluster twice: expected one row for each epoch and cluster")
-    return by_key
+    return found
+
+
+def _json(path: Path | str) -> Iterator[tuple[str, dict]]:
+    answers = json.loads(Path(path).read_bytes())
+    if not isinstance(answers, list):
+        raise ValueError("it holds no list")
+    yield from ((f"answer {i}", said) for i, said in enumerate(answers, 1))
+
+
+def _csv(path: Path | str) -> Iterator[tuple[str, dict]]:
+    content = Path(path).read_bytes()
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is no UTF-8") from error
+    try:
+        rows = filter(None, reader)  # a blank line says nothing
+        names = next(rows, COLUMNS)  # nor does an empty file: nothing is answered yet
+        _require_columns(names)
+        for values in rows:
+            if len(values) != len(names):
+                raise ValueError(f"expected a value for each of {', '.join(names)}")
+            yield f"line {reader.line_num}", dict(zip(names, values))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def _require_columns(names: Iterable[str]) -> None:
+    if sorted(names) not in (sorted(COLUMNS), sorted(COLUMNS[:5])):
+        raise ValueError(f"expected the columns {', '.join(COLUMNS)}; received {reprlib.repr(list(names))}")
+
+
+def _row(said: dict, class_names: tuple[str, ...] | None) -> dict:
+    """One answer out of a file, if it can be one."""
+    if not isinstance(said, dict):
+        raise ValueError(f"expected an object; received {reprlib.repr(said)}")
+    _require_columns(said)
+    row = {
+        "epoch": _number(said["epoch"], r"[0-9]{1,9}", int),
+        "cluster": str(said["cluster"]),
+        "size": _number(said["size"], r"[0-9]{1,15}", int),
+        "label": "" if said["label"] is None else str(said["label"]),
+        "confidence": _number(said["confidence"], r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|\.[0-9]+", float),
+        "picture": said.get("picture") or "",
+    }
+    Answer(-1, row["confidence"])  # refuses what is none
+    for name in ("epoch", "size"):
+        if not (is_number(row[name], Integral) and row[name] >= 0):
+            raise ValueError(f"expected a whole number as {name}; received {reprlib.repr(said[name])}")
+    for name, pattern in (("cluster", r"[0-9]+(_[0-9]+)*|image [0-9]+"), ("picture", r"([0-9a-f]{8})?")):
+        if not re.fullmatch(pattern, str(row[name])):
+            raise ValueError(f"there is no {name} {reprlib.repr(said[name])}")
+    if class_names is not None:
+        label_of(row["label"], class_names)
+    return row
+
+
+def _number(value: object, pattern: str, kind: type) -> object:
+    """The number that a text is; Python itself would also read "1_0". Anything else is left for others to refuse."""
+    return kind(value) if isinstance(value, str) and re.fullmatch(pattern, value.strip()) else value

@@ -2,6 +2,7 @@
 // One round of pictures. Nothing is kept here: every answer goes to the server at once, and a reload asks it for all.
 // A name of one letter or digit has that as its key, if all names do; else the keys go by the order of the names.
 const KEYS = "0123456789abcdefghijklmopqrstuvwxyz"; // without n, which says none
+const TOKEN = location.search; // not a cookie, which the browser would send to every port of this machine
 const $ = (id) => document.getElementById(id);
 let round = { questions: [] };
 let current = 0;
@@ -45,10 +46,10 @@ function draw(fresh) {
   const path = `${round.round}/${current}`;
   if (fresh || $("picture").dataset.path !== path) {
     $("picture").dataset.path = path;
-    $("picture").src = `/picture/${path}.png`;
+    $("picture").src = `/picture/${path}.png${TOKEN}`;
     $("nearest").replaceChildren(...Array.from({ length: question.nearest }, (_, i) => {
       const image = new Image();
-      image.src = `/nearest/${path}/${i}.png`;
+      image.src = `/nearest/${path}/${i}.png${TOKEN}`;
       image.alt = `real image ${i + 1}`;
       return image;
     }));
@@ -86,7 +87,7 @@ function thumbnails() {
   $("all").replaceChildren(...round.questions.map((question, i) => {
     const button = document.createElement("button");
     const image = new Image();
-    image.src = `/picture/${round.round}/${i}.png`;
+    image.src = `/picture/${round.round}/${i}.png${TOKEN}`;
     image.alt = `cluster ${question.cluster}`;
     button.append(image, document.createElement("span"));
     button.onclick = () => go(i);
@@ -104,18 +105,24 @@ function setConfidence(percent) {
   $("sure").textContent = `${$("confidence").value} %`;
 }
 
+class Closed extends Error {} // the server does not know the token: it is another one than the page's
+
+async function ask(path, how) {
+  const response = await fetch(path + TOKEN, how);
+  if (response.status === 403) throw new Closed(await response.text());
+  const state = await response.json();
+  if (!response.ok) throw new Error(state.error);
+  return state;
+}
+
 async function post(path, body) {
   if (busy) return null; // a key held down must not answer the next picture too
   busy = true;
   posts += 1;
   $("error").textContent = "";
   try {
-    const response = await fetch(path, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-    });
-    const state = await response.json();
-    if (!response.ok) throw new Error(state.error);
-    return state;
+    const headers = { "Content-Type": "application/json" };
+    return await ask(path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch (error) {
     $("error").textContent = `Not saved: ${error.message}. Is the training still running?`;
     return null;
@@ -176,14 +183,19 @@ let lost = false; // the server did not answer the last time
 async function poll() {
   try {
     const before = posts;
-    const state = await (await fetch("/state")).json();
+    const state = await ask("/state");
     const news = shown === undefined || JSON.stringify(state) !== JSON.stringify(round);
     if (before === posts && !busy && (news || lost)) show(state);
     if (lost) $("error").textContent = "";
     lost = false;
-  } catch {
+  } catch (error) {
     lost = true;
-    if ($("round").hidden) $("message").textContent =
+    if (error instanceof Closed) {
+      $("round").hidden = true;
+      $("waiting").hidden = false;
+      $("where").textContent = "";
+      $("message").textContent = `The command was started again. ${error.message}`;
+    } else if ($("round").hidden) $("message").textContent =
       "The training has ended or stopped. Your answers are saved; if it stopped, the same command goes on from here.";
     else $("error").textContent = "The training has stopped. Your answers are saved; the same command goes on from here.";
   }
