@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
+COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
 
 def processors() -> int:
@@ -54,6 +56,8 @@ def versions() -> dict:
 
 def git_commit() -> str:
     """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
+    if os.environ.get(COMMIT):
+        return os.environ[COMMIT]
     try:
         run = lambda *words: (
             subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout

@@ -12,11 +12,15 @@ import warnings
 import zipfile
 from collections.abc import Callable
 
+from deepcluster_tf import machine
+
 
 def start_tensorflow() -> None:
     """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    if machine.LIMIT in os.environ:
+        os.environ |= dict.fromkeys(machine.THREADS, str(machine.processors()))
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)  # its C++ parts write to the descriptor
@@ -36,6 +40,7 @@ def start_tensorflow() -> None:
             "warning: nvidia-smi is there, but TensorFlow found no GPU; TF_CPP_MIN_LOG_LEVEL=0 shows why\n"
         )
     import tensorflow as tf
+
     from deepcluster_tf.machine import processors
 
     where = ", ".join(gpus) or f"{processors()} processor cores, no GPU"
