@@ -40,7 +40,7 @@ def _seconds(call) -> float:
 
 
 def measure(n: int = 70_000, renewals: int = 4) -> list[tuple[str, float, str]]:
-    """Time document 004's training on n random images of 28x28, which cost what real ones do.
+    """Time SDCEC's training on n random images of 28x28, which cost what real ones do.
 
     Args:
         n: number of images.

@@ -26,7 +26,7 @@ def kmeans(
     Args:
         embeddings: float (n, d).
         n_clusters: number of clusters, at most n.
-        n_init: restarts; 20 in document 004.
+        n_init: restarts; 20 in SDCEC.
         seed: of the starts.
         progress: name of the bar to show.
 
@@ -194,7 +194,7 @@ def power_iteration_of(graph: csr_matrix, n_clusters: int, n_vectors: int = 4, s
 
 
 def elbow(embeddings: np.ndarray, candidates: range, seed: int = 0) -> int:
-    """The number of clusters at the elbow of the distortion of k-means (document 000, 3.3).
+    """The number of clusters at the elbow of the distortion of k-means (VAE with named clusters, 3.3).
 
     Args:
         embeddings: float (n, d).
@@ -215,7 +215,7 @@ def elbow_of(distortions: list[float], candidates: range) -> int:
 
 
 def labelled_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """The mean embedding of the labelled images of each class (document 004, eq. 6).
+    """The mean embedding of the labelled images of each class (SDCEC, eq. 6).
 
     Args:
         embeddings: float (n, d).
@@ -234,7 +234,7 @@ def labelled_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) 
 def initial_centers(
     embeddings: np.ndarray, labels: np.ndarray, n_clusters: int, n_init: int = 20, seed: int = 0
 ) -> tuple[np.ndarray, list[int]]:
-    """Where the cluster centres start: labelled means where there are labels, else k-means (document 004, 4.2).
+    """Where the cluster centres start: labelled means where there are labels, else k-means (SDCEC, 4.2).
 
     Args:
         embeddings: float (n, d).
@@ -284,7 +284,7 @@ def _farthest(embeddings, centers, assigned) -> np.ndarray:
 def refill_empty(assigned: np.ndarray, embeddings: np.ndarray, n_clusters: int) -> tuple[np.ndarray, list[int]]:
     """The same repair of a finished clustering: an empty cluster takes the point farthest from its own centre.
 
-    Document 001 asks for such a check.
+    Singh's slides ask for such a check.
 
     Args:
         assigned: int (n,), 0 to n_clusters - 1.

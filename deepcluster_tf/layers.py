@@ -1,4 +1,4 @@
-"""Keras layers of the documents' methods."""
+"""Keras layers of the papers' methods."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from keras import ops
 
 
 def soft_assignments(embeddings, cluster_centers, alpha: float = 1.0):
-    """The probability q_ij that embedding i belongs to cluster j, by Student's t (document 004, eq. 1).
+    """The probability q_ij that embedding i belongs to cluster j, by Student's t (SDCEC, eq. 1).
 
     Args:
         embeddings: float (n, d), z.
         cluster_centers: float (n_clusters, d), mu.
-        alpha: degrees of freedom, positive; 1 in the document.
+        alpha: degrees of freedom, positive; 1 in the paper.
 
     Returns:
         float (n, n_clusters); rows sum to 1.
@@ -30,7 +30,7 @@ def _log_kernel(embeddings, cluster_centers, alpha):
 
 @keras.saving.register_keras_serializable("deepcluster_tf")
 class ClusteringLayer(keras.layers.Layer):
-    """Soft assignments of embeddings to trainable cluster centres (document 004, eq. 1).
+    """Soft assignments of embeddings to trainable cluster centres (SDCEC, eq. 1).
 
     Args:
         n_clusters: number of clusters, 2 or more.
@@ -122,7 +122,7 @@ class MixtureLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("deepcluster_tf")
 class Sampling(keras.layers.Layer):
-    """The reparameterised sample z = z_mean + z_std * eps in training, and z_mean in inference (document 000).
+    """The reparameterised sample z = z_mean + z_std * eps in training, z_mean in inference (VAE with named clusters).
 
     Args:
         seed: of eps.
@@ -149,13 +149,13 @@ class Sampling(keras.layers.Layer):
 def random_view(
     rotation: float = 0.08, zoom: float = 0.25, strong: bool = False, seed: int = 0, name: str = "view"
 ) -> keras.Sequential:
-    """A model that flips, rotates and scales each image of a batch at random in training (document 003, "Attempt 2").
+    """A model that flips, rotates and scales each image of a batch at random in training (Schultz, "Attempt 2").
 
     Args:
         rotation: largest angle, as a share of a full turn.
         zoom: largest change of scale, as a share.
         strong: cut a part out instead, whose sides are 1 to 1 - 2 zoom of the image's, and change the colours, or take
-            them away, as contrastive methods do. Not in the document.
+            them away, as contrastive methods do. Not in the paper.
         seed: of the draws.
         name: of the model.
 

@@ -7,7 +7,7 @@ from keras import ops
 
 
 def target_distribution(q):
-    """The target distribution P, which sharpens the soft assignments Q (document 004, eq. 2).
+    """The target distribution P, which sharpens the soft assignments Q (SDCEC, eq. 2).
 
     Args:
         q: float (n, n_clusters), the soft assignments of *all* images; rows sum to 1.
@@ -21,7 +21,7 @@ def target_distribution(q):
 
 
 def supervised_target(p, labels):
-    """The target distribution P* with the known rows set to their class (document 004, eq. 5).
+    """The target distribution P* with the known rows set to their class (SDCEC, eq. 5).
 
     Args:
         p: float (n, n_clusters), the target distribution.
@@ -35,7 +35,7 @@ def supervised_target(p, labels):
 
 
 def kl_divergence(p, q):
-    """The clustering loss L_c = KL(P || Q) of each image (document 004, eq. 3, without the sum over i).
+    """The clustering loss L_c = KL(P || Q) of each image (SDCEC, eq. 3, without the sum over i).
 
     Args:
         p: float (n, n_clusters), the target distribution; an entry of 0 adds exactly nothing.
@@ -50,7 +50,7 @@ def kl_divergence(p, q):
 
 
 def binary_cross_entropy(images, reconstructions):
-    """The reconstruction loss of each image: binary cross-entropy summed over its pixels (document 000, eq. 1).
+    """The reconstruction loss of each image: binary cross-entropy summed over pixels (VAE with named clusters, eq. 1).
 
     Args:
         images: float (n, height, width, channels), x in 0..1.
@@ -64,7 +64,7 @@ def binary_cross_entropy(images, reconstructions):
 
 
 def kl_standard_normal(z_mean, z_std):
-    """KL(N(z_mean, z_std^2) || N(0, I)) of each image, in closed form (document 000, eq. 1).
+    """KL(N(z_mean, z_std^2) || N(0, I)) of each image, in closed form (VAE with named clusters, eq. 1).
 
     Args:
         z_mean, z_std: float (n, z_dim); deviations are positive.
@@ -76,7 +76,7 @@ def kl_standard_normal(z_mean, z_std):
 
 
 def cross_entropy(labels, probabilities):
-    """The classification loss of each image, -ln y_label (document 000, eq. 3, before the weight w).
+    """The classification loss of each image, -ln y_label (VAE with named clusters, eq. 3, before the weight w).
 
     Args:
         labels: int (n,), the class given to an image; any class where the image's weight is 0.
@@ -89,9 +89,9 @@ def cross_entropy(labels, probabilities):
 
 
 def matching_cross_entropy(_, similarities):
-    """Cross-entropy over a matrix of all similarities in a batch, whose diagonal are the pairs (document 003, end).
+    """Cross-entropy over a matrix of all similarities in a batch, whose diagonal are the pairs (Schultz, end).
 
-    The document asks for a better-behaved loss than its own; this is the one of contrastive methods, symmetric as in
+    The paper asks for a better-behaved loss than its own; this is the one of contrastive methods, symmetric as in
     CLIP: each view has to find its partner among the others, and each partner its view.
 
     Args:

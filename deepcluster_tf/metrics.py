@@ -45,7 +45,7 @@ def confusion(classes, clusters, n_classes: int | None = None, n_clusters: int |
 
 
 def match(classes, clusters) -> dict[int, int]:
-    """The one-to-one mapping m of clusters to classes that gets the most images right (document 004, eq. 7).
+    """The one-to-one mapping m of clusters to classes that gets the most images right (SDCEC, eq. 7).
 
     Args:
         classes: int (n,), 0 or more.
@@ -67,7 +67,7 @@ def matching(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def accuracy(classes, clusters) -> float:
-    """One-to-one clustering accuracy ACC (document 004, eq. 7), by the Hungarian method.
+    """One-to-one clustering accuracy ACC (SDCEC, eq. 7), by the Hungarian method.
 
     Args:
         classes: int (n,), 0 or more.
@@ -101,7 +101,7 @@ def purity(classes, clusters) -> float:
 
 
 def normalized_mutual_information(classes, clusters) -> float:
-    """NMI with the arithmetic mean of the entropies (document 004, eq. 8), from scikit-learn.
+    """NMI with the arithmetic mean of the entropies (SDCEC, eq. 8), from scikit-learn.
 
     Args:
         classes: int (n,), 0 or more.
@@ -143,7 +143,7 @@ def scores(classes, clusters) -> dict[str, float]:
 
 
 def labels_of_accuracy(classes: np.ndarray, accuracy: float, n_classes: int, random: np.random.Generator) -> np.ndarray:
-    """Labels of a prescribed accuracy: an image keeps its class, or else takes any other (document 003, "Scoring").
+    """Labels of a prescribed accuracy: an image keeps its class, or else takes any other (Schultz, "Scoring").
 
     Args:
         classes: int (n,), 0 to n_classes - 1.
@@ -159,7 +159,7 @@ def labels_of_accuracy(classes: np.ndarray, accuracy: float, n_classes: int, ran
 
 
 def accuracy_curve(classes: np.ndarray, n_classes: int, seed: int = 0, steps: int = 46) -> np.ndarray:
-    """The adjusted Rand index of simulated labels, from chance to certainty (document 003, "Scoring").
+    """The adjusted Rand index of simulated labels, from chance to certainty (Schultz, "Scoring").
 
     Args:
         classes: int (n,), 0 to n_classes - 1.

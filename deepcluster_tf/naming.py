@@ -1,4 +1,4 @@
-"""Clusters of the latent space take names: the top-down hierarchy and the confidences of document 000."""
+"""Clusters of the latent space take names: the hierarchy and the confidences of the VAE with named clusters."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ELBOW = range(4, 29)  # numbers of clusters among which the elbow is looked for
 
 
 def confidence(center_confidence, distances, a: float = 5.0, decay: str = "exponential"):
-    """The confidence w_n = p_c exp(-a d_n) of an image's label (document 000, eq. 2).
+    """The confidence w_n = p_c exp(-a d_n) of an image's label (VAE with named clusters, eq. 2).
 
     Args:
         center_confidence: p_c in 0..1, what the annotator says of the centre.
         distances: float (n,), d_n, 0 or more.
         a: the rate of the exponential decay; of "gaussian", w = p_c exp(-d^2 / (2 a^2)), the width.
-        decay: "exponential" as the document prints, or "gaussian".
+        decay: "exponential" as the paper prints, or "gaussian".
 
     Returns:
         float (n,) in 0..1.
@@ -51,7 +51,7 @@ class Partition:
 
 
 def partition(z: np.ndarray, k: int, *, by: str, distance: str, decay: str, a: float, seed: int) -> Partition:
-    """Cluster points into k (document 000, 3.3; the mixture is of its authors' later report).
+    """Cluster points into k (VAE with named clusters, 3.3; the mixture is of its authors' later report).
 
     Args:
         z: float (n, d), n >= k.
@@ -77,7 +77,7 @@ def partition(z: np.ndarray, k: int, *, by: str, distance: str, decay: str, a: f
 
 
 def mahalanobis(z: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Distances from a centre under the points' own covariance (document 000, its authors' later report).
+    """Distances from a centre under the points' own covariance (VAE with named clusters, its authors' later report).
 
     Args:
         z: float (n, d), the points of one cluster.
@@ -102,7 +102,7 @@ def top_down(
     ask: Callable[[list[Question]], list[Answer]],
     **how,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Name clusters; split those that show no class, and name their parts (document 000, 3.3).
+    """Name clusters; split those that show no class, and name their parts (VAE with named clusters, 3.3).
 
     Args:
         z: float (n, d), embeddings.

@@ -140,7 +140,7 @@ def mean_and_std(values: list[float], name: str) -> dict[str, float]:
 
 
 def reference(root: Path | None = None) -> dict:
-    """The numbers that the documents print, from `results/reference.json`."""
+    """The numbers that the papers print, from `results/reference.json`."""
     return read_json((root or ROOT) / "reference.json")
 
 

@@ -17,7 +17,7 @@ def most_similar(
     block: int = 2000,
     progress: str | None = None,
 ) -> np.ndarray:
-    """The rows most similar to each query, best first (document 003, "Results").
+    """The rows most similar to each query, best first (Schultz, "Results").
 
     Args:
         embeddings: float (rows, d).

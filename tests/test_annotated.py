@@ -1,4 +1,4 @@
-"""Document 000's runs on the digits: what is scored and recorded, answers repeated from a file, what is refused."""
+"""The VAE with named clusters on the digits: what is scored and recorded, repeated from a file, and refused."""
 
 import json
 import pathlib

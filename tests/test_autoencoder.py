@@ -1,4 +1,4 @@
-"""The autoencoder of document 002 on the digits: sizes, early stopping, both clusterings, resuming, export."""
+"""The autoencoder of Akula on the digits: sizes, early stopping, both clusterings, resuming, export."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def fitted(request, digits):
 def test_the_documents_number_of_parameters():
     encoder, decoder = networks.dense_encoder((28, 28, 1)), networks.dense_decoder((28, 28, 1))
     counts = [layer.count_params() for layer in [*encoder.layers, *decoder.layers] if layer.count_params()]
-    assert counts == [1570000, 2001000, 500500, 5010, 5500, 501000, 2002000, 1568784]  # the document's table
+    assert counts == [1570000, 2001000, 500500, 5010, 5500, 501000, 2002000, 1568784]  # the paper's table
     assert sum(counts) == 8153794
     assert decoder.get_layer("pixels").activation.__name__ == "sigmoid"
     assert {encoder.get_layer(f"dense{i}").activation.__name__ for i in (1, 2, 3)} == {"relu"}

@@ -47,7 +47,7 @@ def test_kmeans_by_hand():
     model = kmeans(np.float32([[0, 0], [0, 2], [8, 0], [8, 2]]), 2)
     assert in_some_order(model.cluster_centers_, [[0, 1], [8, 1]], atol=1e-6)
     assert model.inertia_ == pytest.approx(4)  # four points, each 1 away
-    assert inspect.signature(kmeans).parameters["n_init"].default == 20  # restarts, as in the document
+    assert inspect.signature(kmeans).parameters["n_init"].default == 20  # restarts, as in the paper
 
 
 def test_kmeans_takes_the_best_of_its_starts():

@@ -1,4 +1,4 @@
-"""Document 003's runs on the digits: every clustering scored, searches kept, empty clusters repaired."""
+"""Schultz's runs on the digits: every clustering scored, searches kept, empty clusters repaired."""
 
 import dataclasses
 import json
@@ -331,7 +331,7 @@ def test_claims_are_judged_by_the_numbers():
     ]
     judged = lambda: tables.clusterings.claims(pd.DataFrame(rows), names[1:], ("similarity, matrix of a batch",))
     first, second, third, fourth = judged()
-    assert first == (  # the matrix is better, and not the document's
+    assert first == (  # the matrix is better, and not the paper's
         "- the similarity scores best: confirmed (of its encodings, best is similarity, dot product 0.0500, then "
         "control 0.0400, representation 0.0300)"
     )
@@ -342,7 +342,7 @@ def test_claims_are_judged_by_the_numbers():
     assert fourth.endswith("confirmed (control 0.0400, guessing 0.0000)")
     rows[2]["ari"] = 0.055
     assert judged()[0].startswith("- the similarity scores best: refuted (of its encodings, best is representation")
-    rows[-1] |= {"ari": 0.02, "ari_std": np.nan}  # one run has no deviation: the document's claims do not wait for it
+    rows[-1] |= {"ari": 0.02, "ari_std": np.nan}  # one run has no deviation: the paper's claims do not wait for it
     assert judged()[2].endswith("confirmed (control 0.0400; all are above it)")
     rows[-1]["ari_std"] = 0.1
     assert judged()[2].endswith("refuted (control 0.0400; not above it: similarity, matrix of a batch 0.0200)")

@@ -1,4 +1,4 @@
-"""Document 002's runs on the digits: raw pixels and encodings, training and test images, purity and one-to-one ACC."""
+"""Akula's runs on the digits: raw pixels and encodings, training and test images, purity and one-to-one ACC."""
 
 import json
 

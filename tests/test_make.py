@@ -1,5 +1,6 @@
 """The Makefile refuses what does not apply before it makes anything, and hands values on as they were typed."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -70,16 +71,15 @@ def test_what_does_not_apply_is_refused_before_anything_is_made(tree, words, mes
 @pytest.mark.parametrize(
     "value",
     [
-        "$(shell touch pwned)", "`touch pwned`", "$(touch pwned)", "cost $5", "a b  c", "it's", 'say "hi"', "a;touch pwned",
-        "a\\b", "# no comment", "50%", "=", "*", "~/photos", "-n", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "$$", "a&b|c>d",
+        "$(shell touch pwned)", "`touch pwned`", "$(touch pwned)", "cost $5", "a b  c", "it's", 'say "hi"', "-n",
+        "=", "*", "a;touch pwned", "a\\b", "# no comment", "50%", "~/photos", "caf\xe9", "$$", "a&b|c",
     ],
 )  # fmt: skip
 def test_values_are_handed_on_as_they_were_typed(echoing, tree, value):
     done = echoing("dcec", f"IMAGES={value}", "CLUSTERS=3")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"dcec {ascii({'IMAGES': value, 'CLUSTERS': '3'})}" or eval(
-        done.stdout.splitlines()[-1].removeprefix("dcec ")
-    ) == {"IMAGES": value, "CLUSTERS": "3"}
+    given = ast.literal_eval(done.stdout.splitlines()[-1].removeprefix("dcec "))
+    assert given == {"IMAGES": value, "CLUSTERS": "3"}
     assert not (tree / "pwned").exists()
 
 

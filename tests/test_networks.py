@@ -34,7 +34,7 @@ def test_parameters_by_hand(image_shape, encoder, decoder):
 
 
 def test_the_encoder_of_views_forgets_places():
-    """conv 3x3 of 32, 64, 128, 256 and stride 2, the mean over the places, and 128 values (document 003)."""
+    """conv 3x3 of 32, 64, 128, 256 and stride 2, the mean over the places, and 128 values (Schultz)."""
     encoder = strided_encoder((32, 32, 3))
     counts = [9 * i * o + o for i, o in ((3, 32), (32, 64), (64, 128), (128, 256))]
     assert [layer.count_params() for layer in encoder.layers if layer.weights] == [*counts, 256 * 128 + 128]

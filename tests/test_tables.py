@@ -51,7 +51,7 @@ def row(table, **where):
 def test_supervision_by_hand(root):
     table = supervision.frame(FASHION, root)
     ours = row(table, scored="all images", supervision=0.01)
-    # mean of 0.70 and 0.74; deviation sqrt((0.02^2 + 0.02^2) / 1) = 0.028284; the document prints 0.7371
+    # mean of 0.70 and 0.74; deviation sqrt((0.02^2 + 0.02^2) / 1) = 0.028284; the paper prints 0.7371
     assert ours["acc"] == pytest.approx(0.72) and ours["acc_std"] == pytest.approx(0.028284, abs=1e-6)
     assert ours["acc_difference"] == pytest.approx(0.72 - 0.7371) and ours["seeds"] == 2
     alone = row(table, scored="unsupervised images", supervision=0.01)
@@ -83,12 +83,12 @@ def test_encodings_by_hand(root):
         record(root, "fashion-ae", "paper", seed, {}, scores, confusion=confusion)
     table = encodings.frame(of, root)
     ours = row(table, scored="training", what="dense autoencoder, Gaussian mixture")
-    # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the document prints 0.60795
+    # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the paper prints 0.60795
     assert ours["purity"] == pytest.approx(0.62) and ours["purity_std"] == pytest.approx(0.02) and ours["seeds"] == 3
     assert ours["purity_difference"] == pytest.approx(0.62 - 0.60795) and ours["acc"] == pytest.approx(0.52)
     assert np.isnan(row(table, scored="test", what="dense autoencoder, Gaussian mixture")["purity_document"])
     assert "[[10  0]\n [ 0 20]]" in encodings.page(of, root)
-    # in percent, to the document's third decimal
+    # in percent, to the paper's third decimal
     assert "Gaussian mixture | 62.000 ± 2.000 | 60.795 | +1.205 | 0.5200 ± 0.0200 | 3 |" in encodings.readme(of, root)
     raw = row(table, scored="training", what="raw pixels, k-means")
     assert raw["seeds"] == 0 and raw["purity_document"] == 0.5534 and raw["command"] == "make fashion-raw"
@@ -112,7 +112,7 @@ def test_annotations_by_hand(root):
     of = TABLES["mnist-vae"]
     vae_runs(root)
     ours = row(annotation.frame(of, root), what="k-means, as published")
-    # the deviation of 0.70 and 0.80 is sqrt(2 * 0.05^2 / 1) = 0.070711; the document prints 0.75
+    # the deviation of 0.70 and 0.80 is sqrt(2 * 0.05^2 / 1) = 0.070711; the paper prints 0.75
     assert ours["test_acc"] == pytest.approx(0.75) and ours["test_acc_std"] == pytest.approx(0.070711, abs=1e-6)
     assert ours["annotations"] == 50 and ours["test_acc_difference"] == pytest.approx(0)
     page = annotation.page(of, root)

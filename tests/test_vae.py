@@ -1,4 +1,4 @@
-"""The VAE of document 000: the loss by hand, names that reach the loss, resuming, the SavedModel."""
+"""The VAE of VAE with named clusters: the loss by hand, names that reach the loss, resuming, the SavedModel."""
 
 import math
 

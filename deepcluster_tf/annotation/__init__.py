@@ -46,7 +46,7 @@ class Answer:
 
     Attributes:
         label: the class, from 0; -1 where the picture shows none.
-        confidence: p_c in 0..1 (document 000, eq. 2).
+        confidence: p_c in 0..1 (VAE with named clusters, eq. 2).
     """
 
     label: int

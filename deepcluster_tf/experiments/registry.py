@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Paper:
-    """A document whose method or numbers are reproduced.
+    """A paper, or the like, whose method or numbers are reproduced.
 
     Attributes:
         name: what it is called here, as in "SDCEC, eq. 5".

@@ -1,21 +1,21 @@
-"""Clustering on the encodings of an autoencoder: k-means and a Gaussian mixture (document 002).
+"""Clustering on the encodings of an autoencoder: k-means and a Gaussian mixture (Akula).
 
 An autoencoder is trained on the images until its validation loss has not fallen for five epochs. Its encodings are
 then clustered twice, by k-means and by a Gaussian mixture.
 
-Deviations from the document:
-1. Document 002 does not name the batch size (here 256), the loss (here the mean squared error), the share of the
+Deviations from the paper:
+1. Akula does not name the batch size (here 256), the loss (here the mean squared error), the share of the
    training images kept for validation (here a tenth, drawn at random), nor the activation of the encoding (here
    linear).
-2. k-means and the mixture are the best of several starts; document 002 does not say how many it used.
-3. Document 002's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
+2. k-means and the mixture are the best of several starts; Akula does not say how many it used.
+3. Akula's abstract and conclusion speak of convolutions with pooling and dropout, without sizes and without a
    number of their own: `architecture="pooling"` is our reading of it.
-4. Document 002 speaks of the test images (sections 1.6 and 3.6), but its matrices have 6,000 images a class, as the
+4. Akula speaks of the test images (sections 1.6 and 3.6), but its matrices have 6,000 images a class, as the
    training images do. Beside its numbers the clusterings are fitted to the training images and scored on them, and on
    the test images too.
-5. Document 002 stops when the validation loss rises five times in a row (section 3.2); here after five epochs without
+5. Akula stops when the validation loss rises five times in a row (section 3.2); here after five epochs without
    a new lowest, as Keras's early stopping does.
-6. Documents 003 (a convolutional autoencoder of CIFAR-10 with a bottleneck of a tenth) and 001 (a residual one) print
+6. Schultz (a convolutional autoencoder of CIFAR-10 with a bottleneck of a tenth) and Singh (a residual one) print
    no sizes at all: 307 values, and networks and epochs (60 and 20 at most, meant for twenty to thirty minutes on two
    quiet cores) of our choice. The residual one's epochs run out before the stopping rule holds.
 """

@@ -1,6 +1,6 @@
-"""The control: clustering on images scaled down, or on their principal components (document 003, "Attempt 0").
+"""The control: clustering on images scaled down, or on their principal components (Schultz, "Attempt 0").
 
-Deviations from the document:
+Deviations from the paper:
 1. It does not print the size to which it scales; here 8x8, an option.
 2. It calls PCA too slow for 3,072 values and does not run it; here a randomised PCA makes it bearable.
 """

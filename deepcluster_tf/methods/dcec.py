@@ -1,21 +1,21 @@
-"""Semi-supervised deep convolutional embedded clustering (document 004, on DCEC by Guo et al., 2017).
+"""Semi-supervised deep convolutional embedded clustering (SDCEC, on DCEC by Guo et al., 2017).
 
 An autoencoder is pretrained, a clustering layer is put on its embeddings, and both are trained on the
 reconstruction and on a target distribution that is made from the assignments themselves, in which the rows of
 the images whose class is known are set to that class.
 
-Deviations from the document:
+Deviations from the paper:
 1. KL(P || Q) is averaged over a batch's images, not summed (eq. 3), and the reconstruction loss over its pixels,
    as in the DCEC authors' code: that fixes the balance for which lambda = 1 is meant.
-2. The document does not say how pretraining orders the images. Here they are shuffled, by (seed, epoch); in
+2. The paper does not say how pretraining orders the images. Here they are shuffled, by (seed, epoch); in
    clustering the batches are taken in order.
 3. A class with no labelled image starts from a k-means centre (eq. 6 has no value there), and a cluster that
    runs empty restarts at the image farthest from its own centre. Either is said in the result's notices.
 4. The assignments reported are those of the final weights, also where the iterations run out between renewals.
-5. Clustering is trained by Adam, as pretraining is; the document speaks of mini-batch SGD there and names Adam for
+5. Clustering is trained by Adam, as pretraining is; the paper speaks of mini-batch SGD there and names Adam for
    pretraining alone. The DCEC authors' code uses Adam in both.
 6. The padding of the third convolution, the linear embedding and last layer, and ReLU elsewhere are the DCEC authors';
-   the document does not name them.
+   the paper does not name them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class DCEC(Method):
     def pretrain(
         self, images: np.ndarray, *, directory: Path | str | None = None, progress: bool = True, strategy=None
     ) -> DCEC:
-        """Train the autoencoder alone on the reconstruction (document 004, 4.1). Labels play no part.
+        """Train the autoencoder alone on the reconstruction (SDCEC, 4.1). Labels play no part.
 
         Args:
             images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.

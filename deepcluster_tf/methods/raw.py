@@ -1,9 +1,9 @@
-"""Clustering on the pixels themselves: k-means and a Gaussian mixture, without any encoding (document 002).
+"""Clustering on the pixels themselves: k-means and a Gaussian mixture, without any encoding (Akula).
 
-Deviations from the document:
+Deviations from the paper:
 1. Its section 3.7 says that a mixture over 784 dimensions "would require heavy computation": here the mixture is fitted
    to the first 50 principal components, which makes its cost bearable. k-means sees every pixel.
-2. The document does not say of how many starts its k-means is the best. Here of 50, because clusterings of nearly the
+2. The paper does not say of how many starts its k-means is the best. Here of 50, because clusterings of nearly the
    least inertia differ in their purity and few starts find the lowest; the mixture is the best of 10.
 """
 

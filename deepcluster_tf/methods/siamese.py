@@ -1,20 +1,20 @@
-"""Two views of one image against mismatches: the representation and the similarity encodings of document 003.
+"""Two views of one image against mismatches: the representation and the similarity encodings of Schultz.
 
 A shared encoder sees two views of every image of a batch, each flipped, rotated and scaled at random. The pair of
 views of one image is to be told from a mismatch, a view and the view of the image before it in the shuffled batch.
 `comparison="layers"` tells them by comparison layers ("Attempt 2"), "dot" by the dot product of the two encodings with
 a regulariser ("Attempt 3"), "contrastive" by a matrix of all similarities in the batch, the better-behaved loss for
-which the document asks.
+which the paper asks.
 
-Deviations from the document:
+Deviations from the paper:
 1. It prints no sizes: the encoder has four convolutions of stride 2 and 128 values, the comparison one layer of 64;
    the budget is 50 epochs, meant for twenty to thirty minutes on two quiet cores.
 2. The dot product is taken for the log odds of a match, so that binary cross-entropy can compare it; the regulariser is
-   the mean absolute value of the encodings, with a weight of 0.03. The document does not print its own, which made its
+   the mean absolute value of the encodings, with a weight of 0.03. The paper does not print its own, which made its
    vectors very sparse and its results unstable. Ours are not sparse; with a weight of 0.1 one seed of three shrinks all
    encodings to nothing and never leaves the plateau, because near 0 the pull of a dot product goes with the encodings,
    that of their absolute value does not.
-3. A batch has as many mismatches as matching pairs, each view with that of the image before it, where the document
+3. A batch has as many mismatches as matching pairs, each view with that of the image before it, where the paper
    draws pairs; batches are whole, so that an epoch leaves out the few images of a last short one.
 4. It compares 32x32 images by their dot product when it retrieves; the representation's encodings are searched by
    their cosine, because its comparison layers are too slow over all pairs of 60,000. The SavedModel's `similarity` is
@@ -22,7 +22,7 @@ Deviations from the document:
 5. Strong views, which are cut out of the image and of other colours, are ours: views that are only rotated, flipped
    and scaled keep their colours, by which they can be told apart. So is a temperature: without one, the cross-entropy
    over a matrix of the cosines of 256 images is ln 256 = 5.55 by chance, and cannot fall below 4.55.
-6. The document's network, of many layers and trained on very small batches, answers 0.5 for long before it learns. Ours
+6. The paper's network, of many layers and trained on very small batches, answers 0.5 for long before it learns. Ours
    has four layers and batches of 256, and leaves that plateau within the first steps; the figure of losses shows it
    with eight layers and batches of 16.
 """

@@ -1,10 +1,10 @@
-"""A variational autoencoder with a class head, taught by naming the centres of its clusters (document 000).
+"""A variational autoencoder with a class head, taught by naming the centres of its clusters (VAE with named clusters).
 
 After each epoch the latent means are clustered, the centres are decoded and shown to an annotator, and every image of
 a named cluster takes the name, with a weight that falls with its distance from the centre. The weighted
 cross-entropy joins the loss of the next epoch. No label of a data set is seen but through the annotator.
 
-Deviations from the document:
+Deviations from the paper:
 1. The binary cross-entropy is summed over the pixels and all terms are averaged over a batch (the authors' code), so
    that gamma = 150 weighs a mean.
 2. "The first few epochs" without labels are one, as in its section 4. After the last epoch nobody is asked, since no

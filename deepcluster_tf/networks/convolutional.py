@@ -1,4 +1,4 @@
-"""The convolutional autoencoder of document 004: strides for pooling."""
+"""The convolutional autoencoder of SDCEC: strides for pooling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def convolutional_padding(image_shape: tuple[int, int, int]) -> str:
 def convolutional_encoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 10, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:
-    """The encoder conv 5x5 -> conv 5x5 -> conv 3x3 -> dense, all of stride 2 (document 004, section 5).
+    """The encoder conv 5x5 -> conv 5x5 -> conv 3x3 -> dense, all of stride 2 (SDCEC, section 5).
 
     Args:
         image_shape: (height, width, channels).

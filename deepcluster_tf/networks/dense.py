@@ -1,4 +1,4 @@
-"""The dense autoencoder of document 002."""
+"""The dense autoencoder of Akula."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def dense_encoder(
     activation: str = "relu",
     embedding_activation: str = "linear",
 ) -> keras.Model:
-    """The encoder 784-2000-1000-500-10 of fully connected layers (document 002, section 4.2).
+    """The encoder 784-2000-1000-500-10 of fully connected layers (Akula, section 4.2).
 
     Args:
         image_shape: (height, width, channels).
@@ -39,7 +39,7 @@ def dense_decoder(
     units: tuple[int, ...] = (2000, 1000, 500),
     activation: str = "relu",
 ) -> keras.Model:
-    """The mirror of `dense_encoder`, with a sigmoid at its end (document 002, section 4.2).
+    """The mirror of `dense_encoder`, with a sigmoid at its end (Akula, section 4.2).
 
     Args:
         image_shape: (height, width, channels).

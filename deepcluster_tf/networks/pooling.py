@@ -1,4 +1,4 @@
-"""A convolutional autoencoder with pooling and dropout, as document 002's conclusion describes it."""
+"""A convolutional autoencoder with pooling and dropout, as Akula's conclusion describes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pooling_encoder(
     embedding_activation: str = "linear",
     dropout: float = 0.25,
 ) -> keras.Model:
-    """Convolutions with pooling and dropout, as document 002's abstract and conclusion describe, without sizes.
+    """Convolutions with pooling and dropout, as Akula's abstract and conclusion describe, without sizes.
 
     Args:
         image_shape: (height, width, channels), both sides multiples of 4.

@@ -1,4 +1,4 @@
-"""The residual autoencoder of document 001's pipeline: a ResNet without its head, and its mirror."""
+"""The residual autoencoder of Singh's slides: a ResNet without its head, and its mirror."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain encoder of strided convolutions, for pairs of views (document 003)."""
+"""A plain encoder of strided convolutions, for pairs of views (Schultz)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def strided_encoder(
 ) -> keras.Model:
     """Convolutions 3x3 of stride 2, their mean over the places, and a dense embedding.
 
-    The mean lets the encoding forget where in the image something is, which is what document 003 wants of it.
+    The mean lets the encoding forget where in the image something is, which is what Schultz wants of it.
 
     Args:
         image_shape: (height, width, channels).

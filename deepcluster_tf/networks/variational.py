@@ -1,4 +1,4 @@
-"""The encoder and decoder of document 000's variational autoencoder."""
+"""The encoder and decoder of the VAE with named clusters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepcluster_tf.networks.sizes import require_multiples
 def variational_encoder(
     image_shape: tuple[int, int, int], z_dim: int = 10, filters: tuple[int, int] = (64, 128), units: int = 32
 ) -> keras.Model:
-    """The encoder conv 3x3 -> conv 3x3, both of stride 2 -> dense -> mean and deviation (document 000, Figure 1).
+    """The encoder conv 3x3 -> conv 3x3, of stride 2 -> dense -> mean and deviation (VAE with named clusters, Figure 1).
 
     Args:
         image_shape: (height, width, channels), both sides multiples of 4.

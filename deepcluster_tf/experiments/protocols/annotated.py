@@ -1,4 +1,4 @@
-"""Training in which someone names pictures, scored on the test images (document 000)."""
+"""Training in which someone names pictures, scored on the test images (VAE with named clusters)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import read_json, write_json
 from deepcluster_tf.settings import setting
 
-VALIDATION = 128  # images on which reconstructions are read (document 000, 3.2)
+VALIDATION = 128  # images on which reconstructions are read (VAE with named clusters, 3.2)
 SURE = 0.7  # confidence from which a reader is taken to see a class; of the scores, always
 
 
@@ -207,11 +207,11 @@ def split(dataset: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
 def reconstruction_accuracy(
     method, reader: Reader, dataset: datasets.Dataset, rows: np.ndarray, sure: float = SURE
 ) -> float:
-    """The share of images whose reconstruction the reader names with the right class (document 000, Figure 5), 0..1.
+    """The share of images whose reconstruction the reader names rightly, 0..1 (VAE with named clusters, Figure 5).
 
     Args:
         method: fitted, with `reconstruct`.
-        reader: stands in for the document's person.
+        reader: stands in for the paper's person.
         dataset: with a class for each image.
         rows: int (n,), of the images.
         sure: confidence below which the reader counts as seeing no class, in 0..1; 0 counts every guess.

@@ -1,4 +1,4 @@
-"""An encoding of all images, clustered in several ways, scored alike and searched (documents 003 and 001)."""
+"""An encoding of all images, clustered in several ways, scored alike and searched (Schultz and Singh)."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> np.ndarray | N
 
 
 def trivial(by: str, clusters: np.ndarray) -> list[str]:
-    """A notice where nearly all images are in one cluster: document 001 asks for this check too."""
+    """A notice where nearly all images are in one cluster: Singh's slides ask for this check too."""
     share = np.bincount(clusters).max() / len(clusters)
     return [f"{by}: one cluster holds {share:.0%} of the images"] if share > TRIVIAL else []
 

@@ -1,4 +1,4 @@
-"""Clustering of encodings, fitted on the training images, scored on them and on the test images (document 002)."""
+"""Clustering of encodings, fitted on the training images, scored on them and on the test images (Akula)."""
 
 from __future__ import annotations
 

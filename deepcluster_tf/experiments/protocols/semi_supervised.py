@@ -1,4 +1,4 @@
-"""Clustering with some known labels, scored over all images and over the others (document 004)."""
+"""Clustering with some known labels, scored over all images and over the others (SDCEC)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SemiSupervised(Protocol):
 
 
 def supervised_labels(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Keep the labels of a share of the images, drawn at random without replacement (document 004, section 5).
+    """Keep the labels of a share of the images, drawn at random without replacement (SDCEC, section 5).
 
     Args:
         labels: int (n,), -1 where unknown.

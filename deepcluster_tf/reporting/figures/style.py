@@ -72,7 +72,7 @@ def rows_of_images(rows: dict[str, np.ndarray], title: str, path: Path, names: d
 
 
 def projection(result: dict) -> dict[str, np.ndarray] | None:
-    """The two-dimensional UMAP of a run's embeddings (document 004, 4.3).
+    """The two-dimensional UMAP of a run's embeddings (SDCEC, 4.3).
 
     Made once from the embeddings that the run left on this machine, and kept beside its result.
 
