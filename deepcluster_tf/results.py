@@ -11,19 +11,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+import warnings
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from deepcluster_tf import schema
 from deepcluster_tf.files import read_json
 
 SCHEMA = 1
+LONGEST = 150  # bytes of a folder's name, of the 255 that file systems take: what is put before and behind it fits too
 ROOT = Path("results")
 SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters"}
 
@@ -50,9 +55,17 @@ def _plain(value) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
+def folder_name(name: str) -> str:
+    """A name that a file system takes, of any: beyond `LONGEST` bytes, its beginning and a digest of the whole."""
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST:
+        return name
+    return f"{whole[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
 def run_directory(experiment: str, variant_name: str, seed: int, root: Path | None = None) -> Path:
     """The folder of a run; nothing is made."""
-    return (root or ROOT) / "runs" / experiment / variant_name / f"seed-{seed}"
+    return (root or ROOT) / "runs" / experiment / folder_name(variant_name) / f"seed-{seed}"
 
 
 def require_writable(directory: Path) -> None:
@@ -83,26 +96,36 @@ def locked(directory: Path, wait: bool = False):
 
     Raises:
         ValueError: another process holds it, and `wait` is false.
+        OSError: it cannot be written or locked; the message says what to do.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "lock", "w") as file:
+    require_writable(directory)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise ValueError(
-                    f"another process is running in {directory}: expected to be alone; wait for it"
-                ) from None
-            print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            file = held.enter_context(open(directory / "lock", "w"))
+            _lock(file, directory, wait)
+        except OSError as error:
+            raise OSError(
+                f"{directory / 'lock'} cannot be locked ({error.strerror}): expected a file of one's own, on a file "
+                "system with locks; nothing has been trained. Remove it, or work in another folder"
+            ) from error
         yield
+
+
+def _lock(file, directory: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
+        print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def read_result(directory: Path) -> dict | None:
     """The result of a run, or None where it is not complete.
 
     Raises:
-        ValueError: the file is there but is no result.
+        ValueError: the file is there but is no whole result; the message names it and the place in it.
     """
     path = directory / "result.json"
     if not path.exists():
@@ -111,24 +134,44 @@ def read_result(directory: Path) -> dict | None:
     if result.get("schema") != SCHEMA:
         found = f"schema {result.get('schema')}"
         raise ValueError(f"{path} is no result of schema {SCHEMA} ({found}): restore it from git, or remove it")
+    schema.require(path, result)
     return result
 
 
-def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
-    """Every recorded result of a budget, in the order of their paths, each with its folder under "directory"."""
-    found = []
-    by_seed = lambda path: (path.parts[:-2], int(path.parent.name.removeprefix("seed-")))
-    for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json"), key=by_seed):
-        result = read_result(path.parent)
-        if result.get("budget") == budget:
-            found.append({**result, "directory": path.parent})
-    return found
+def all_results(root: Path | None = None, budget: str = "paper", where: str = "*/*") -> list[dict]:
+    """Every recorded result of a budget, each with its folder under "directory".
+
+    A folder that is no run's, such as a copy of one, is passed over with a warning.
+
+    Args:
+        root: the results folder.
+        budget: "paper" or "quick".
+        where: experiment/variant, as a pattern.
+
+    Returns:
+        in the order of their paths, the seeds by number.
+
+    Raises:
+        ValueError: a run's result is damaged or incomplete; the message names it.
+    """
+    found, known = [], {}
+    paths = ((root or ROOT) / "runs").glob(f"{where}/seed-*/result.json")
+    for directory in sorted((path.parent for path in paths), key=lambda path: (len(str(path)), path)):
+        result = read_result(directory) if directory.name.removeprefix("seed-").isdecimal() else {}
+        place = (result.get("experiment"), f"seed-{result.get('seed')}")
+        same = known.setdefault(result.get("model_sha256"), [])
+        if place != (directory.parts[-3], directory.name) or result in same:  # a copy's name is the longer one
+            warnings.warn(f"{directory} is passed over: it is a copy of a run, or renamed; remove it", stacklevel=2)
+            continue
+        same.append(result)
+        if result["budget"] == budget:
+            found.append({**result, "directory": directory})
+    return sorted(found, key=lambda result: (result["directory"].parts[:-1], result["seed"]))
 
 
 def runs_of(experiment: str, variant_name: str, root: Path | None = None) -> list[dict]:
     """The recorded results of one experiment and variant at the paper's budget, a seed each."""
-    found = all_results(root)
-    return [run for run in found if (run["experiment"], run["directory"].parent.name) == (experiment, variant_name)]
+    return all_results(root, where=f"{glob.escape(experiment)}/{glob.escape(variant_name)}")
 
 
 def mean_and_std(values: list[float], name: str) -> dict[str, float]:
@@ -144,8 +187,21 @@ def reference(root: Path | None = None) -> dict:
     return read_json((root or ROOT) / "reference.json")
 
 
+def processors() -> int:
+    """How many processors this process may use, 1 or more: DEEPCLUSTER_CPUS holds it to fewer.
+
+    Raises:
+        ValueError: DEEPCLUSTER_CPUS is no whole number of 1 or more.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = os.environ.get("DEEPCLUSTER_CPUS") or str(usable)
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ValueError(f"DEEPCLUSTER_CPUS must be a whole number of processors, 1 or more; received {wanted!r}")
+    return min(usable, int(wanted))
+
+
 def machine() -> dict:
-    """What the run had to work with: processor, cores, memory in GiB, GPUs."""
+    """What the run had to work with: processor, cores, how many of them it may use, memory in GiB, GPUs."""
     import tensorflow as tf
 
     model = platform.processor() or platform.machine()
@@ -160,7 +216,8 @@ def machine() -> dict:
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory), "gpus": gpus}
+    cores = {"cores": os.cpu_count(), "processors": processors()}
+    return {"processor": model, **cores, "memory_gib": round(memory), "gpus": gpus}
 
 
 def versions() -> dict:
