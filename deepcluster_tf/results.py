@@ -157,7 +157,7 @@ def all_results(root: Path | None = None, budget: str = "paper", where: str = "*
     found, known = [], {}
     paths = ((root or ROOT) / "runs").glob(f"{where}/seed-*/result.json")
     for directory in sorted((path.parent for path in paths), key=lambda path: (len(str(path)), path)):
-        result = read_result(directory) if directory.name.removeprefix("seed-").isdecimal() else {}
+        result = (directory.name.removeprefix("seed-").isdecimal() and read_result(directory)) or {}
         place = (result.get("experiment"), f"seed-{result.get('seed')}")
         same = known.setdefault(result.get("model_sha256"), [])
         if place != (directory.parts[-3], directory.name) or result in same:  # a copy's name is the longer one
@@ -187,21 +187,8 @@ def reference(root: Path | None = None) -> dict:
     return read_json((root or ROOT) / "reference.json")
 
 
-def processors() -> int:
-    """How many processors this process may use, 1 or more: DEEPCLUSTER_CPUS holds it to fewer.
-
-    Raises:
-        ValueError: DEEPCLUSTER_CPUS is no whole number of 1 or more.
-    """
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = os.environ.get("DEEPCLUSTER_CPUS") or str(usable)
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise ValueError(f"DEEPCLUSTER_CPUS must be a whole number of processors, 1 or more; received {wanted!r}")
-    return min(usable, int(wanted))
-
-
 def machine() -> dict:
-    """What the run had to work with: processor, cores, how many of them it may use, memory in GiB, GPUs."""
+    """What the run had to work with: processor, cores, memory in GiB, GPUs."""
     import tensorflow as tf
 
     model = platform.processor() or platform.machine()
@@ -216,8 +203,7 @@ def machine() -> dict:
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    cores = {"cores": os.cpu_count(), "processors": processors()}
-    return {"processor": model, **cores, "memory_gib": round(memory), "gpus": gpus}
+    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory), "gpus": gpus}
 
 
 def versions() -> dict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import reprlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -28,7 +27,7 @@ def require(path: Path, record: dict, part: str = "") -> None:
         _validator(part)(record, name_prefix=part or "result")
         fault = "" if part else _disagreement(record)
     except fastjsonschema.JsonSchemaValueException as error:
-        fault = error.message + ("" if error.rule == "required" else f", received {reprlib.repr(error.value)}")
+        fault = error.message + ("" if error.rule == "required" else f", received {error.value!r:.80}")
     if fault:
         raise ValueError(f"{path} is incomplete or altered ({fault}): restore it from git, or remove it")
 

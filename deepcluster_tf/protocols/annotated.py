@@ -248,14 +248,14 @@ def kept_reader(
     Raises:
         ValueError: the kept reader was made from other images.
     """
-    directory = results.ROOT / "pretrained" / f"{data}-reader"
+    directory = results.ROOT / "pretrained" / results.folder_name(f"{data}-reader")
     weights, path = directory / "reader.weights.h5", directory / "record.json"
     images = dataset.images[rows]
     reader = Reader(len(dataset.class_names), threshold)
     made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
     with results.locked(directory, wait=True):
         if path.exists():
-            if read_json(path)["made_of"] != made_of:
+            if read_json(path).get("made_of") != made_of:
                 raise ValueError(
                     f"{weights} was made from other images or classes: remove {directory} to train it anew"
                 )

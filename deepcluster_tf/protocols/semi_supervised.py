@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import checkpoints, datasets, metrics, results
+from deepcluster_tf import checkpoints, datasets, metrics, results, schema
 from deepcluster_tf.files import copy, read_json, sha256, write_json
 
 
@@ -63,7 +63,7 @@ class SemiSupervised:
             the record's fields.
         """
         name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}{self.suffix}"
-        pretrained = results.ROOT / "pretrained" / name
+        pretrained = results.ROOT / "pretrained" / results.folder_name(name)
         with results.locked(pretrained, wait=True):
             if again and self.scratch:
                 (pretrained / "record.json").unlink(missing_ok=True)
@@ -143,6 +143,7 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = Tr
     weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
     if path.exists():
         kept = read_json(path)
+        schema.require(path, kept, "autoencoder")
         if not weights.exists() or sha256(weights) != kept.get("weights_sha256"):
             raise ValueError(f"{weights} is missing or altered: restore it, or remove {directory} to train it anew")
         if kept.get("images_sha256") != checkpoints.digest(images):
