@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
+import hashlib
 import os
-import platform
-import subprocess
 import sys
-from datetime import date
-from importlib import metadata
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from deepcluster_tf import schema
 from deepcluster_tf.files import read_json
 
 SCHEMA = 1
+LONGEST = 150  # bytes of a folder's name, of the 255 that file systems take: what is put before and behind it fits too
 ROOT = Path("results")
+EARLY = {  # by the numbers under which early records name their papers
+    "000": "annotated",
+    "001": "clusterings",
+    "002": "encodings",
+    "003": "clusterings",
+    "004": "semi_supervised",
+}
 SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters"}
 
 
@@ -50,9 +58,17 @@ def _plain(value) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
+def folder_name(name: str) -> str:
+    """A name that a file system takes, of any: beyond `LONGEST` bytes, its beginning and a digest of the whole."""
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST:
+        return name
+    return f"{whole[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
 def run_directory(experiment: str, variant_name: str, seed: int, root: Path | None = None) -> Path:
     """The folder of a run; nothing is made."""
-    return (root or ROOT) / "runs" / experiment / variant_name / f"seed-{seed}"
+    return (root or ROOT) / "runs" / experiment / folder_name(variant_name) / f"seed-{seed}"
 
 
 def require_writable(directory: Path) -> None:
@@ -83,26 +99,36 @@ def locked(directory: Path, wait: bool = False):
 
     Raises:
         ValueError: another process holds it, and `wait` is false.
+        OSError: it cannot be written or locked; the message says what to do.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "lock", "w") as file:
+    require_writable(directory)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise ValueError(
-                    f"another process is running in {directory}: expected to be alone; wait for it"
-                ) from None
-            print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            file = held.enter_context(open(directory / "lock", "w"))
+            _lock(file, directory, wait)
+        except OSError as error:
+            raise OSError(
+                f"{directory / 'lock'} cannot be locked ({error.strerror}): expected a file of one's own, on a file "
+                "system with locks; nothing has been trained. Remove it, or work in another folder"
+            ) from error
         yield
+
+
+def _lock(file, directory: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
+        print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def read_result(directory: Path) -> dict | None:
     """The result of a run, or None where it is not complete.
 
     Raises:
-        ValueError: the file is there but is no result.
+        ValueError: the file is there but is no whole result; the message names it and the place in it.
     """
     path = directory / "result.json"
     if not path.exists():
@@ -111,24 +137,45 @@ def read_result(directory: Path) -> dict | None:
     if result.get("schema") != SCHEMA:
         found = f"schema {result.get('schema')}"
         raise ValueError(f"{path} is no result of schema {SCHEMA} ({found}): restore it from git, or remove it")
+    result = {"protocol": EARLY.get(result.get("document")), **result}
+    schema.require(path, result)
     return result
 
 
-def all_results(root: Path | None = None, budget: str = "paper") -> list[dict]:
-    """Every recorded result of a budget, in the order of their paths, each with its folder under "directory"."""
-    found = []
-    by_seed = lambda path: (path.parts[:-2], int(path.parent.name.removeprefix("seed-")))
-    for path in sorted(((root or ROOT) / "runs").glob("*/*/seed-*/result.json"), key=by_seed):
-        result = read_result(path.parent)
-        if result.get("budget") == budget:
-            found.append({**result, "directory": path.parent})
-    return found
+def all_results(root: Path | None = None, budget: str = "paper", where: str = "*/*") -> list[dict]:
+    """Every recorded result of a budget, each with its folder under "directory".
+
+    A folder that is no run's, such as a copy of one, is passed over with a warning.
+
+    Args:
+        root: the results folder.
+        budget: "paper" or "quick".
+        where: experiment/variant, as a pattern.
+
+    Returns:
+        in the order of their paths, the seeds by number.
+
+    Raises:
+        ValueError: a run's result is damaged or incomplete; the message names it.
+    """
+    found, known = [], {}
+    paths = ((root or ROOT) / "runs").glob(f"{where}/seed-*/result.json")
+    for directory in sorted((path.parent for path in paths), key=lambda path: (len(str(path)), path)):
+        result = (directory.name.removeprefix("seed-").isdecimal() and read_result(directory)) or {}
+        place = (result.get("experiment"), f"seed-{result.get('seed')}")
+        same = known.setdefault(result.get("model_sha256"), [])
+        if place != (directory.parts[-3], directory.name) or result in same:  # a copy's name is the longer one
+            warnings.warn(f"{directory} is passed over: it is a copy of a run, or renamed; remove it", stacklevel=2)
+            continue
+        same.append(result)
+        if result["budget"] == budget:
+            found.append({**result, "directory": directory})
+    return sorted(found, key=lambda result: (result["directory"].parts[:-1], result["seed"]))
 
 
 def runs_of(experiment: str, variant_name: str, root: Path | None = None) -> list[dict]:
     """The recorded results of one experiment and variant at the paper's budget, a seed each."""
-    found = all_results(root)
-    return [run for run in found if (run["experiment"], run["directory"].parent.name) == (experiment, variant_name)]
+    return all_results(root, where=f"{glob.escape(experiment)}/{glob.escape(variant_name)}")
 
 
 def mean_and_std(values: list[float], name: str) -> dict[str, float]:
@@ -142,50 +189,3 @@ def mean_and_std(values: list[float], name: str) -> dict[str, float]:
 def reference(root: Path | None = None) -> dict:
     """The numbers that the papers print, from `results/reference.json`."""
     return read_json((root or ROOT) / "reference.json")
-
-
-def machine() -> dict:
-    """What the run had to work with: processor, cores, memory in GiB, GPUs."""
-    import tensorflow as tf
-
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory), "gpus": gpus}
-
-
-def versions() -> dict:
-    """The versions that decide a run's numbers."""
-    packages = ("deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-
-
-def git_commit() -> str:
-    """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
-    try:
-        run = lambda *words: (
-            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
-        )
-        dirty = run("status", "--porcelain", "--untracked-files=no", "--", "deepcluster_tf", "runners")
-        return run("rev-parse", "HEAD").strip() + ("-dirty" if dirty.strip() else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def provenance() -> dict:
-    """Machine, versions, git commit and day of a record."""
-    return {
-        "machine": machine(),
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "date": date.today().isoformat(),
-    }

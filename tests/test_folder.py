@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
 import random
+import resource
+import shutil
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -12,6 +17,9 @@ import pytest
 from PIL import Image
 
 from deepcluster_tf import datasets
+from deepcluster_tf.datasets import folder
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def picture(path, value, size=(8, 8), mode="L"):
@@ -126,3 +134,57 @@ def test_folder_names_a_broken_image(flat, name):
     (flat / name).write_bytes(content)
     message = refused(flat)
     assert str(flat / name) in message and "replace or remove" in message
+
+
+@pytest.mark.parametrize("at", ["file", "class", "folder"])
+def test_folder_refuses_a_name_that_is_not_utf8_before_reading(flat, classes, at, monkeypatch):
+    monkeypatch.setattr(folder, "load_image", lambda file: pytest.fail("read"))
+    odd = os.fsdecode(b"caf\xe9.png")
+    if at == "folder":
+        path = flat.rename(flat.with_name(odd))
+    elif at == "class":
+        path = (classes / "cat").rename(classes / odd).parent
+    else:
+        path = flat
+        shutil.copy(flat / "c.png", flat / odd)
+    message = refused(path)
+    assert r"caf\xe9.png" in message and message.endswith("; rename it") and message.encode()
+
+
+def test_a_name_that_is_not_utf8_may_be_that_of_another_file(flat):
+    (flat / os.fsdecode(b"\xe9.txt")).write_text("no image")
+    (flat / "é 猫 $.png").write_bytes((flat / "c.png").read_bytes())
+    with pytest.warns(UserWarning, match="skipped 1"):
+        assert datasets.load_folder(flat, size=8).files == ("B.webp", "a.bmp", "b.GIF", "c.png", "é 猫 $.png")
+
+
+@pytest.mark.parametrize(
+    ("there", "size", "fits"),
+    # 4 images of 1024x1024: 3 bytes a pixel in colour, and 200 while a network learns from them
+    [(4 * 1024**2 * 203, 1024, True), (4 * 1024**2 * 203 - 1, 1024, False), (2**33, 4096, False), (2**33, 32, True)],
+)
+def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fits, monkeypatch):
+    monkeypatch.setattr(folder, "memory", lambda: there)
+    if fits:
+        assert datasets.load_folder(flat, size=size).images.shape == (4, size, size, 1)
+        return
+    monkeypatch.setattr(folder, "load_image", lambda file: pytest.fail("read"))
+    message = refused(flat, size=size)
+    assert f"received 4 of {size}x{size}" in message and f"{there / 2**30:.1f} GiB are there" in message
+    assert message.endswith("choose a smaller SIZE or fewer images")
+
+
+def test_memory_is_what_the_container_allows(tmp_path, monkeypatch):
+    whole = folder.memory()
+    for said, allowed in (("max\n", whole), ("1048576\n", 2**20), (f"{2**62}\n", whole)):
+        (tmp_path / "memory.max").write_text(said)
+        monkeypatch.setattr(folder, "CONTAINER", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
+        assert folder.memory() == allowed
+
+
+def test_memory_is_what_the_process_may_still_take(flat):
+    """As after `ulimit -v`: a size that would end in a MemoryError is one line."""
+    code = f"from deepcluster_tf import datasets; datasets.load_folder({str(flat)!r}, size=4096, progress=False)"
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, preexec_fn=limit)
+    assert "DataError: expected images that fit into memory, received 4 of 4096x4096" in done.stderr

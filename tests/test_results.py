@@ -1,14 +1,28 @@
 """Where results live: names of variants, writing that survives a full disk, reading back, what a record says."""
 
+import copy
+import errno
+import fcntl
 import json
 import os
+import random
+import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from deepcluster_tf import files, results
+from deepcluster_tf import files, machine, results, schema
+from deepcluster_tf.experiments.protocols import semi_supervised
 
+RECORDED = Path(__file__).parents[1] / "results"
+KINDS = [  # a record of each kind
+    "fashion-dcec/sup-0.01/seed-0",
+    "fashion-ae/paper/seed-0",
+    "mnist-vae/annotator-reader/seed-0",
+    "cifar-similarity/paper/seed-0",
+]
 DEFAULTS = {"n_clusters": 10, "filters": (32, 64, 128), "lam": 1.0, "batch_size": 256, "max_iterations": 20_000}
 
 
@@ -62,6 +76,36 @@ def test_run_directory_makes_nothing(tmp_path):
     found = results.run_directory("fashion-dcec", "sup-0.01", 3, tmp_path)
     assert found == tmp_path / "runs" / "fashion-dcec" / "sup-0.01" / "seed-3" and not list(tmp_path.iterdir())
     assert results.run_directory("a", "b", 0).parts == ("results", "runs", "a", "b", "seed-0")
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "猫", "\udce9"])
+def test_no_name_is_too_long_for_a_folder(letter, tmp_path):
+    long, other = 250 * letter, 249 * letter + "y"
+    found = {results.run_directory("vae", f"{name}-annotator-reader", 0, tmp_path) for name in (long, other)}
+    assert len(found) == 2  # however alike their beginnings
+    for directory in found:
+        directory.mkdir(parents=True)
+        assert len(os.fsencode(directory.parent.name)) <= results.LONGEST + 9
+    assert results.folder_name("x" * results.LONGEST) == "x" * results.LONGEST
+
+
+def test_recorded_runs_keep_their_names():
+    for path in RECORDED.glob("runs/*/*/seed-*"):
+        assert results.run_directory(*path.parts[-3:-1], int(path.name[5:]), RECORDED) == path
+
+
+@pytest.mark.parametrize("fault", ["a file for a folder", "a folder for the lock", "no locks"])
+def test_a_folder_that_cannot_be_locked_is_said_in_one_line(fault, tmp_path, monkeypatch):
+    if fault == "a file for a folder":
+        (tmp_path / "run").write_text("")
+    elif fault == "a folder for the lock":
+        (tmp_path / "run" / "lock").mkdir(parents=True)
+    else:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks")))
+    expected = rf"^{tmp_path}/run.* cannot be (written|locked) \(.+\): expected .*$"
+    with pytest.raises(OSError, match=expected) as error, results.locked(tmp_path / "run"):
+        pass
+    assert "nothing has been trained" in str(error.value)
 
 
 # Writing
@@ -171,6 +215,87 @@ def test_garbage_is_refused_with_the_file_and_the_reason(garbage, why, tmp_path)
         results.read_result(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["", "autoencoder"])
+def test_every_recorded_run_is_whole(part):
+    found = results.all_results(RECORDED)
+    assert len(found) >= 175
+    for run in found:
+        if part in run:
+            schema.require(run["directory"], run[part], part)
+
+
+def changed(record, rng):
+    """A record with one thing in it, at any depth, removed, shortened or of another type."""
+    record = copy.deepcopy(record)
+    at = record
+    while True:
+        place = rng.choice([*at] if isinstance(at, dict) else range(len(at)))
+        if not isinstance(at[place], (dict, list)) or not at[place] or rng.random() < 0.3:
+            break
+        at = at[place]
+    old = at.pop(place)
+    new = {"nothing": None, "text": str(old), "number": -1.5, "list": [old], "object": {"value": old}}
+    if isinstance(old, (dict, list)):
+        new["shorter"] = dict([*old.items()][:-1]) if isinstance(old, dict) else old[:-1]
+    how = rng.choice(["removed", *new])
+    if how != "removed":
+        at.update({place: new[how]}) if isinstance(at, dict) else at.insert(place, new[how])
+    return record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_is_whole_or_refused_by_name(kind, tmp_path):
+    record, rng, path = results.read_result(RECORDED / "runs" / kind), random.Random(kind), tmp_path / "result.json"
+    refused = 0
+    for _ in range(300):
+        given = changed(record, rng)
+        path.write_text(json.dumps(given))
+        try:
+            assert results.read_result(tmp_path) == given
+        except ValueError as error:
+            message = str(error).removeprefix(f"{path} is ")
+            assert message != str(error) and message.endswith(": restore it from git, or remove it")
+            assert len(message.splitlines()) == 1 and len(message) < 300
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "why"),
+    [
+        (0, lambda r: r.pop("seed"), r"result must contain \['seed'\] properties"),
+        (0, lambda r: r["metrics"].pop("acc"), r"result.metrics must contain \['acc'\] properties"),
+        (1, lambda r: r["metrics"]["acc_kmeans_test"].pop("value"), r"result.metrics.acc_kmeans_test must contain"),
+        (2, lambda r: r["metrics"]["test_acc"].update(value="0.8"), "test_acc.value must be number, received '0.8'"),
+        (2, lambda r: r.update(class_names=["0", None]), r"result.class_names\[1\] must be string, received None"),
+        (3, lambda r: r["accuracy_curve"][2].pop(), r"result.accuracy_curve\[2\] must contain at least 2 items"),
+        (0, lambda r: r.update(iterations=True), "result.iterations must be integer, received True"),
+        (0, lambda r: r["settings"].update(lam="1"), "result.settings.lam must be number, received '1'"),
+        (0, lambda r: r["confusion"][3].pop(), "rows of one length"),
+        (1, lambda r: r["confusion"]["mixture_test"].pop(), "result.confusion must have a row for each of class_names"),
+        (0, lambda r: r["classes"].pop(), "result.classes must have an item for each of cluster_sizes"),
+        (2, lambda r: r["class_names_given"].pop(), "result.class_names_given must be class_names"),
+        (3, lambda r: r["metrics"].pop("precision_cat"), "result.metrics must contain precision_cat"),
+    ],
+)
+def test_an_incomplete_record_is_refused_with_the_place(kind, change, why, tmp_path):
+    record = results.read_result(RECORDED / "runs" / KINDS[kind])
+    change(record)
+    files.write_json(tmp_path / "result.json", record)
+    with pytest.raises(
+        ValueError, match=rf"^{tmp_path}/result.json is incomplete or altered \(.*{why}.*\): restore it"
+    ):
+        results.read_result(tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["seconds", "loss", "weights_sha256", "images_sha256"])
+def test_an_incomplete_record_of_an_autoencoder_is_refused_before_training(gone, tmp_path):
+    whole = {"seconds": 1, "loss": 0.1, "weights_sha256": "", "images_sha256": ""}
+    files.write_json(tmp_path / "record.json", {**whole, gone: []})
+    with pytest.raises(ValueError, match=rf"record.json is incomplete or altered \(autoencoder.{gone} must be"):
+        semi_supervised.autoencoder(None, np.zeros((2, 8, 8, 1), np.uint8), tmp_path)
+
+
 @pytest.fixture
 def records(tmp_path):
     """Six recorded runs, written in no order, and what is no record."""
@@ -182,14 +307,56 @@ def records(tmp_path):
         ("a", "quick-sup-0", 0),
         ("a", "sup-0", 2),
     ]
+    whole = results.read_result(RECORDED / "runs" / KINDS[0])
     for experiment, variant, seed in made:
         directory = results.run_directory(experiment, variant, seed, tmp_path)
         directory.mkdir(parents=True)
-        budget = "quick" if "quick" in variant else "paper"
-        files.write_json(directory / "result.json", {"schema": 1, "budget": budget, "seed": seed})
+        own = {"experiment": experiment, "budget": "quick" if "quick" in variant else "paper", "seed": seed}
+        own["settings"] = {**whole["settings"], "variant": variant}
+        files.write_json(directory / "result.json", {**whole, **own})
     (directory / "part-1-result.json").write_text("half")
     results.run_directory("a", "unfinished", 0, tmp_path).mkdir(parents=True)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "copied"),
+    [
+        ("a/sup-0/seed-0", "a/sup-0/seed-0-old"),
+        ("a/sup-0/seed-0", "a/sup-0/seed-"),
+        ("a/sup-0/seed-0", "a/sup-0/seed-x"),
+        ("a/sup-0/seed-0", "a/sup-0/seed-1"),
+        ("a/sup-0/seed-0", "a/sup-0/seed-00"),
+        ("a/sup-0/seed-0", "a/sup-0-old/seed-0"),
+        ("a/sup-0/seed-0", "c/sup-0/seed-0"),
+    ],
+)
+def test_what_is_no_run_is_passed_over_with_a_word(records, source, copied):
+    runs, before = records / "runs", results.all_results(records)
+    shutil.copytree(runs / source, runs / copied)
+    with pytest.warns(
+        UserWarning, match=rf"^{runs / copied} is passed over: it is a copy of a run, or renamed"
+    ) as said:
+        assert results.all_results(records) == before
+    assert len(said) == 1
+    (runs / "a" / "sup-0" / "seed-file").write_text("no folder")
+    shutil.rmtree(runs / copied)
+    assert results.all_results(records) == before
+
+
+def test_a_damaged_copy_is_passed_over_too(records):
+    before, old = results.all_results(records), records / "runs" / "a" / "sup-0" / "seed-0-old"
+    old.mkdir()
+    (old / "result.json").write_text("{")
+    with pytest.warns(UserWarning, match="seed-0-old is passed over"):
+        assert results.all_results(records) == before
+
+
+def test_the_runs_of_a_variant_are_found_whatever_its_name(records):
+    assert [run["seed"] for run in results.runs_of("a", "sup-0", records)] == [0, 2]
+    assert results.runs_of("a", "sup-*", records) == results.runs_of("a", "quick-sup-0", records) == []
+    (records / "runs" / "a" / "sup-0.1").rename(records / "runs" / "a" / "[x]-sup-0.1")
+    assert len(results.runs_of("a", "[x]-sup-0.1", records)) == 1
 
 
 def test_all_results_are_in_the_order_of_their_paths(records, monkeypatch):
@@ -215,8 +382,8 @@ def test_one_damaged_record_is_named(records):
 # What a record says
 
 
-def test_the_reference_holds_table_1_of_document_004():
-    rows = results.reference(Path(__file__).parents[1] / "results")["fashion-dcec"]["rows"]
+def test_the_reference_holds_table_1_of_sdcec():
+    rows = results.reference(Path(__file__).parents[1] / "results")["fashion-dcec"]
     table = {
         "0": (0.5847, 0.6294),
         "0.01": (0.7371, 0.6666),
@@ -231,16 +398,17 @@ def test_the_reference_holds_table_1_of_document_004():
 
 
 def test_versions_and_machine_name_what_decides_the_numbers():
-    versions = results.versions()
+    versions = machine.versions()
     assert {"python", "deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy"} == set(versions)
     assert all(version[0].isdigit() for version in versions.values())
-    machine = results.machine()
-    assert machine["processor"] and machine["cores"] >= 1 and machine["memory_gib"] >= 1 and machine["gpus"] is not None
+    found = machine.machine()
+    assert found["processor"] and found["cores"] >= found["processors"] >= 1
+    assert found["memory_gib"] >= 1 and found["gpus"] is not None
 
 
 def test_the_commit_is_unknown_outside_git(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert results.git_commit() == "unknown"
+    assert machine.git_commit() == "unknown"
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
-    assert results.git_commit() == "unknown"
+    assert machine.git_commit() == "unknown"

@@ -17,12 +17,26 @@ REPOSITORY = Path(__file__).parents[1]
 FASHION = TABLES["fashion-dcec"]
 
 
+WHOLE = {  # what every record holds beside its numbers
+    "strategy": "none", "versions": {}, "git_commit": "unknown", "date": "2026-11-22", "model_sha256": "",
+    "machine": {"processor": "", "cores": 2, "memory_gib": 24, "gpus": []},
+    "data": {"name": "", "n": 1, "shape": [28, 28, 1], "sha256": ""},
+    "class_names": list("0123456789"), "notices": [], "seconds": {}, "converged": None,
+}  # fmt: skip
+KINDS = {  # and what the records of a protocol do
+    "annotated": {"protocol": "annotated", "cluster_sizes": [], "class_names_given": list("0123456789")},
+    "encodings": {"protocol": "encodings", "cluster_sizes": {}},
+    "semi_supervised": {"protocol": "semi_supervised", "cluster_sizes": [0] * 10, "classes": list(range(10))},
+}
+
+
 def record(root, experiment, variant, seed, settings, metrics, **more):
     path = root / "runs" / experiment / variant / f"seed-{seed}" / "result.json"
     path.parent.mkdir(parents=True)
     scores = {name: {"value": value, "protocol": "", "n": 1} for name, value in metrics.items()}
     plain = {"schema": 1, "experiment": experiment, "budget": "paper", "seed": seed, "iterations": 20000}
-    path.write_text(json.dumps({**plain, "settings": settings, "metrics": scores, **more}))
+    protocol = experiments.get(experiment).protocol.partition(":")[0]
+    path.write_text(json.dumps({**WHOLE, **KINDS[protocol], **plain, "settings": settings, "metrics": scores, **more}))
 
 
 @pytest.fixture
@@ -35,8 +49,9 @@ def root(tmp_path):
         scores |= {f"{name}_unsupervised": value - 0.01 for name, value in scores.items()}
         for variant, scratch, shift in (("sup-0.01", False, 0), ("sup-0.01-scratch", True, 0.2)):
             shifted = {name: value + shift for name, value in scores.items()}
-            more = {"class_names": list("abcdefghij"), "confusion": (np.eye(10) * 9 + 1).tolist()}
-            more["autoencoder"] = {"scratch": scratch}
+            more = {"class_names": list("abcdefghij"), "confusion": (np.eye(10, dtype=int) * 9 + 1).tolist()}
+            more["autoencoder"] = {"scratch": scratch, "loss": 0.01, "seconds": 9.0}
+            more["autoencoder"] |= {"images_sha256": "", "weights_sha256": ""}
             record(tmp_path, "fashion-dcec", variant, seed, settings, shifted, **more)
     return tmp_path
 
@@ -80,7 +95,7 @@ def test_encodings_by_hand(root):
             for where in ("training", "test")
         }
         confusion = {"mixture_training": np.diag([10, 20]).tolist(), "kmeans_training": np.eye(2, dtype=int).tolist()}
-        record(root, "fashion-ae", "paper", seed, {}, scores, confusion=confusion)
+        record(root, "fashion-ae", "paper", seed, {}, scores, confusion=confusion, class_names=["a", "b"])
     table = encodings.frame(of, root)
     ours = row(table, scored="training", what="dense autoencoder, Gaussian mixture")
     # the deviation of 0.60, 0.62, 0.64 is sqrt((0.02^2 + 0 + 0.02^2) / 2) = 0.02; the paper prints 0.60795

@@ -135,8 +135,8 @@ def load_folder(path: str | Path, size: int = 32, grayscale: bool = False, progr
         the data set; labels are the rank of the sub-folder's name, or all -1 for a flat folder.
 
     Raises:
-        DataError: the size is not allowed, the folder does not exist, has fewer than 2 images or has images both at
-            the top and in sub-folders, or an image is broken.
+        DataError: the size is not allowed, the folder does not exist, has fewer than 2 images, has images both at the
+            top and in sub-folders or names that are not UTF-8, the images do not fit into memory, or one is broken.
     """
     folder = Path(path).expanduser().resolve()
     images, labels, class_names, files = read_folder(folder, size, grayscale, progress)

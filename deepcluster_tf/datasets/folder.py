@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import warnings
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from tqdm.auto import tqdm
 from deepcluster_tf.datasets.formats import DataError, load_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+# The least that a network takes while it learns, as measured: bytes a pixel (200 to 700) and images at a time.
+PER_PIXEL, BATCH = 200, 64
+CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's memory
 
 
 def read_folder(
@@ -31,12 +36,16 @@ def read_folder(
         folder; the class names, () for a flat folder; the files, as paths inside the folder.
 
     Raises:
-        DataError: the size is not allowed, the folder cannot be used, or an image is broken.
+        DataError: the size is not allowed, the folder cannot be used, the images do not fit into memory, or an image
+            is broken.
     """
     if not isinstance(size, int) or size < 8 or size % 4:
         raise DataError(f"expected a size that is a multiple of 4 and at least 8, received {size!r}; choose another")
     files, labels, class_names = _list(folder)
-    images = np.empty((len(files), size, size, 1 if grayscale else 3), np.uint8)
+    _require_utf8(folder, files)
+    shape = (len(files), size, size, 1 if grayscale else 3)
+    _require_memory(shape)
+    images = np.empty(shape, np.uint8)
     for i, file in enumerate(tqdm(files, desc="reading images", unit="image", disable=not progress, delay=1)):
         image = _plain(load_image(file), "L" if grayscale else "RGB")
         images[i] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(images.shape[1:])
@@ -44,6 +53,40 @@ def read_folder(
         images = images[..., :1].copy()
     inside = tuple(file.relative_to(folder).as_posix() for file in files)
     return images, np.array(labels, np.int64), class_names, inside
+
+
+def _require_utf8(folder: Path, files: list[Path]) -> None:
+    """Refuse names that cannot be written into the record of a run; the folder's own is one of them."""
+    for file in files:
+        name = str(file.relative_to(folder.parent))
+        if name.encode(errors="ignore").decode() != name:
+            raise DataError(f"expected names in UTF-8, received {os.fsencode(file)!r}; rename it")
+
+
+def _require_memory(shape: tuple[int, int, int, int]) -> None:
+    """Refuse images that cannot be held, or learned from, in the memory that there is."""
+    n, size, _, channels = shape
+    needed, there = size**2 * (n * channels + min(n, BATCH) * PER_PIXEL), memory()
+    if needed > there:
+        raise DataError(
+            f"expected images that fit into memory, received {n:,} of {size}x{size}: they take {needed / 2**30:.1f} "
+            f"GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller SIZE or fewer images"
+        )
+
+
+def memory() -> int:
+    """The bytes that this process may use: of the machine, of its container, or under its own limit (`ulimit -v`)."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    allowed = [page * os.sysconf("SC_PHYS_PAGES")]
+    for path in CONTAINER:
+        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+            allowed.append(int(Path(path).read_text()))
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError):  # what this process has taken of it, where the system tells
+            limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
+        allowed.append(limit)
+    return max(min(allowed), 0)
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import checkpoints, datasets, experiments, fitting, results
+from deepcluster_tf import checkpoints, datasets, experiments, fitting, machine, results
 from deepcluster_tf.experiments import Experiment, Row
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, replacing, sha256, write_json
@@ -106,11 +106,12 @@ def run(
         what = {
             "experiment": experiment.name,
             "paper": experiment.paper,
+            "protocol": experiment.protocol.partition(":")[0],
             "seed": seed,
             "budget": "quick" if quick else "paper",
             "settings": known,
             "strategy": strategy,
-            **results.provenance(),
+            **machine.provenance(),
         }
         fitting.seed_everything(seed)
         how = {"progress": progress, "strategy": fitting.strategy(strategy)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from deepcluster_tf import checkpoints, datasets, results
+from deepcluster_tf import checkpoints, datasets, machine, results
 from deepcluster_tf.annotation.browser import Browser, require_port
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger, free_name
@@ -228,19 +228,19 @@ def kept_reader(
     Raises:
         ValueError: the kept reader was made from other images.
     """
-    directory = results.ROOT / "pretrained" / f"{data}-reader"
+    directory = results.ROOT / "pretrained" / results.folder_name(f"{data}-reader")
     weights, path = directory / "reader.weights.h5", directory / "record.json"
     images = dataset.images[rows]
     reader = Reader(len(dataset.class_names), threshold)
     made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
     with results.locked(directory, wait=True):
         if path.exists():
-            if read_json(path)["made_of"] != made_of:
+            if read_json(path).get("made_of") != made_of:
                 raise ValueError(
                     f"{weights} was made from other images or classes: remove {directory} to train it anew"
                 )
             return reader.load(weights, images.shape[1:])
-        provenance = results.provenance()
+        provenance = machine.provenance()
         reader.fit(images, dataset.labels[rows], progress).save(weights)
         write_json(path, {"made_of": made_of, **provenance})
     return reader

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import checkpoints, datasets, metrics, results
+from deepcluster_tf import checkpoints, datasets, machine, metrics, results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, read_json, sha256, write_json
 from deepcluster_tf.settings import setting
@@ -47,7 +47,7 @@ class SemiSupervised(Protocol):
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}{self.suffix}"
-        pretrained = results.ROOT / "pretrained" / name
+        pretrained = results.ROOT / "pretrained" / results.folder_name(name)
         with results.locked(pretrained, wait=True):
             if again and self.suffix:
                 (pretrained / "record.json").unlink(missing_ok=True)
@@ -121,13 +121,14 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = Tr
     weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
     if path.exists():
         kept = read_json(path)
+        schema.require(path, kept, "autoencoder")
         if not weights.exists() or sha256(weights) != kept.get("weights_sha256"):
             raise ValueError(f"{weights} is missing or altered: restore it, or remove {directory} to train it anew")
         if kept.get("images_sha256") != checkpoints.digest(images):
             raise ValueError(f"{weights} was made from other images: remove {directory} to train it anew")
         method.load_autoencoder(weights, images.shape[1:])
         return kept
-    provenance = results.provenance()
+    provenance = machine.provenance()
     method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
     method.save_autoencoder(weights)
     copy(directory / "work" / "history.csv", directory / "history.csv")

@@ -13,6 +13,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.text import Text
 
 from deepcluster_tf import metrics
 from deepcluster_tf.files import replacing
@@ -101,8 +102,17 @@ def blank(axes, why: str) -> None:
 
 def save(figure, path: Path) -> Path:
     """Write a figure as PNG and close it; returns the path."""
+    _as_written(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         figure.savefig(part, dpi=150, metadata={"Software": None})  # the same picture is the same file
     plt.close(figure)
     return path
+
+
+def _as_written(figure) -> None:
+    """Take a $ in a name for a dollar sign: only the powers of ten at a logarithmic axis are mathematics."""
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis) if axis.get_scale() == "log"]
+    powers = {label for axis in axes for label in axis.get_ticklabels(which="both")}
+    for text in set(figure.findobj(Text)) - powers:
+        text.set_parse_math(False)
