@@ -137,7 +137,7 @@ def read_result(directory: Path) -> dict | None:
     if result.get("schema") != SCHEMA:
         found = f"schema {result.get('schema')}"
         raise ValueError(f"{path} is no result of schema {SCHEMA} ({found}): restore it from git, or remove it")
-    result = {"protocol": EARLY.get(result.get("document")), **result}
+    result = {"protocol": EARLY.get(str(result.get("document"))), **result}
     schema.require(path, result)
     return result
 

@@ -251,7 +251,8 @@ def test_a_record_is_whole_or_refused_by_name(kind, tmp_path):
         given = changed(record, rng)
         path.write_text(json.dumps(given))
         try:
-            assert results.read_result(tmp_path) == given
+            found = results.read_result(tmp_path)
+            assert found == {"protocol": record["protocol"], **given}  # early records have a number instead
         except ValueError as error:
             message = str(error).removeprefix(f"{path} is ")
             assert message != str(error) and message.endswith(": restore it from git, or remove it")
