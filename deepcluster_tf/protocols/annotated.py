@@ -246,7 +246,7 @@ def kept_reader(
     """The data set's reader: the one kept under `results/pretrained`, or one trained now and kept there.
 
     Raises:
-        ValueError: the kept reader was made from other images.
+        ValueError: the kept reader is damaged, or was made from other images.
     """
     directory = results.ROOT / "pretrained" / f"{data}-reader"
     weights, path = directory / "reader.weights.h5", directory / "record.json"
@@ -255,7 +255,7 @@ def kept_reader(
     made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
     with results.locked(directory, wait=True):
         if path.exists():
-            if read_json(path)["made_of"] != made_of:
+            if read_json(path).get("made_of") != made_of:
                 raise ValueError(
                     f"{weights} was made from other images or classes: remove {directory} to train it anew"
                 )
