@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import io
 import json
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from deepcluster_tf.files import read_json, replacing
+from deepcluster_tf.files import read_csv, read_json, replacing, sweep, verify
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -36,21 +36,36 @@ class Checkpoint(keras.callbacks.Callback):
             self.on_train_end()
 
     def on_train_end(self, logs=None):
-        save_weights(self.model, self.path)
+        save_weights(self.model, self.path, checked=True)
         self._saved = time.monotonic()
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
+class _Memory(io.BytesIO):
+    """A file in memory, for `save_weights` of Keras, which looks at how the name ends.
+
+    On a full disk HDF5 leaves its file open, and at its exit the process dies of that (HDF5 1.14).
+    """
+
+    def __str__(self):
+        return "memory.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
     """Save a model's weights (and its optimizer's, if compiled) under a temporary name, then rename.
 
     Args:
         model: any built Keras model.
         path: a file name that ends in `.weights.h5`.
+        checked: keep the SHA-256 beside it, without which no fit goes on from it.
+
+    Raises:
+        OSError: it cannot be written; the file that was there before is kept.
     """
-    path = Path(path)
+    path, memory = Path(path), _Memory()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        model.save_weights(part)
+    model.save_weights(memory)
+    with replacing(path, checked) as part:
+        part.write_bytes(memory.getbuffer())
 
 
 def restore(model: keras.Model, path: Path | None) -> int:
@@ -70,18 +85,30 @@ def restore(model: keras.Model, path: Path | None) -> int:
         return 0
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
-        load_weights(model, path)
+        load_weights(model, path, checked=True)
     return iterations_done(model)
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Load what `save_weights` wrote; a ValueError if it is missing, damaged or of another model."""
+def load_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
+    """Load what `save_weights` wrote.
+
+    Args:
+        model: built as it was when they were saved.
+        path: the `.weights.h5` file.
+        checked: as it was saved; refuse the file if it is not the same to the bit.
+
+    Raises:
+        ValueError: it is missing, damaged or of another model; the message names it.
+    """
+    if checked:
+        verify(path)
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path} is missing, damaged, or of another model ({reason}): remove its folder to begin anew"
+            f"{path} is missing, damaged, or of another model ({reason}): expected the weights of one with the same "
+            "settings, for images of the same shape. Restore it, or make it anew"
         ) from error
 
 
@@ -99,13 +126,14 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
         arrays: the data that it depends on.
 
     Raises:
-        ValueError: the folder belongs to a fit of other settings or other data.
+        ValueError: the folder belongs to a fit of other settings or other data, or its `fit.json` is damaged.
     """
     directory.mkdir(parents=True, exist_ok=True)
     mine = {**settings, **{name: digest(array) for name, array in arrays.items()}}
     mine = json.loads(json.dumps(mine, default=lambda number: number.item()))
     path = directory / "fit.json"
-    if path.exists():
+    if path.exists() or any(directory.glob("*.weights.h5.sha256")):  # of which it must say what fit they are of
+        verify(path)
         theirs = read_json(path)
         differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
         if differs:
@@ -113,8 +141,9 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
                 f"{directory} holds the fit of other {', '.join(sorted(differs))}: expected a new folder or the "
                 "same settings and data. Remove it, or name another"
             )
+        sweep(directory)
         return
-    with replacing(path) as part:
+    with replacing(path, checked=True) as part:
         part.write_text(json.dumps(mine, indent=1))
 
 
@@ -136,9 +165,8 @@ class History(keras.callbacks.Callback):
         self.path = path
         self.rows = []
         if done and path and path.exists():
-            with open(path, newline="") as file:  # pandas would round some numbers
-                rows = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row["iteration"] <= done]
+            verify(path)
+            self.rows = [row for row in read_csv(path).to_dict("records") if row["iteration"] <= done]
         self._time = self._call = time.perf_counter()
         self._training = 0.0
 
@@ -162,7 +190,7 @@ class History(keras.callbacks.Callback):
         self.rows.append({**plain, **{name: round(value, 3) for name, value in seconds.items()}})
         self._time, self._training = now, 0.0
         if self.path:
-            with replacing(self.path) as part:
+            with replacing(self.path, checked=True) as part:
                 pd.DataFrame(self.rows).to_csv(part, index=False)
 
 
@@ -186,8 +214,10 @@ class Readings(keras.callbacks.Callback):
         self.interval = min(interval or self.INTERVAL, steps)
 
     def begin(self, done: int, history: History) -> None:
-        """Take up the file, without what came after `done` iterations."""
+        """Take up the file, without what came after `done` iterations; a ValueError if it ends before them."""
         self._history, self._epoch = History(self.path, done), done // self.steps
+        if self.path and self.read and len(self.rows) < self._epoch * (self.steps // self.interval):
+            raise ValueError(f"{self.path} ends before the checkpoint: remove {self.path.parent} to begin anew")
 
     @property
     def rows(self) -> list[dict]:
@@ -202,10 +232,6 @@ class Readings(keras.callbacks.Callback):
             iteration = self._epoch * self.steps + batch + 1
             said = self.read((batch + 1) // self.interval, logs)
             self._history.add({"epoch": iteration / self.steps, "iteration": iteration, **said})
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.isdigit() else float(text or "nan")
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -243,7 +269,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def keep_best(self) -> None:
         """Take the best weights, also where the last process died between the last epoch and Keras's own restoring."""
         if self._rows and self.path:
-            load_weights(self._plain(), self.path)
+            load_weights(self._plain(), self.path, checked=True)
 
     @property
     def last_epoch(self) -> int:
@@ -260,14 +286,14 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
             self.best = self._rows[self.best_epoch]["val_loss"]
             self.wait = len(self._rows) - self._best_row()
             current = self.model.get_weights()
-            load_weights(self._plain(), self.path)
+            load_weights(self._plain(), self.path, checked=True)
             self.best_weights = self.model.get_weights()
             self.model.set_weights(current)
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
         if self.path and self.best_epoch == epoch:
-            save_weights(self._plain(), self.path)
+            save_weights(self._plain(), self.path, checked=True)
 
     def _plain(self) -> keras.Model:
         return keras.Model(self.model.inputs, self.model.outputs)  # the same layers, without the optimizer

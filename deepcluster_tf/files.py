@@ -1,22 +1,31 @@
-"""Files that are whole at every moment, whatever dies while they are written."""
+"""Files that are whole at every moment, whatever dies while they are written, and that are checked when read."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, checked: bool = False) -> Iterator[Path]:
     """Write a file under a temporary name, force it to disk, and rename it into place.
 
     Args:
         path: the file; its folder exists.
+        checked: keep its SHA-256 in a file beside it, for `verify`.
 
     Yields:
         the temporary name to write to, which ends like `path`.
@@ -25,6 +34,23 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: it cannot be written (a full disk, a read-only folder); the file that was there before is kept.
     """
     path = Path(path)
+    try:
+        with _renamed(path) as part:
+            yield part
+            if checked:
+                # First, and of both files: there is one that it tells of also if the process dies before the renaming.
+                old = [sha256(path)] if _is_whole(path) else []
+                with _renamed(checksums(path)) as sums:
+                    sums.write_text("".join(f"{digest}  {path.name}\n" for digest in [sha256(part), *old]))
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}): what was there before is kept. Free some space "
+            "or change the permissions, and give the same command again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
     part = path.with_name(f"part-{os.getpid()}-{path.name}")
     try:
         yield part
@@ -32,11 +58,6 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(part, path)
         _sync(path.parent)
-    except OSError as error:
-        raise OSError(
-            f"{path} could not be written ({error.strerror or error}): what was there before is kept. Free some space "
-            "or change the permissions, and give the same command again"
-        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
@@ -50,6 +71,60 @@ def _sync(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that processes left in a folder which were killed as they wrote.
+
+    Args:
+        folder: of a fit or a run. What a living process writes there stays, and so does every other file.
+    """
+    shutil.rmtree(folder / "part-old-work", ignore_errors=True)  # a run that is made anew
+    for path in folder.glob("part-*"):
+        ours = re.fullmatch(r"part-([1-9]\d{0,6})(-.+)?", path.name)
+        if ours and path.is_file() and not _lives(int(ours[1])):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        pass
+    return True
+
+
+def checksums(path: Path) -> Path:
+    """The file beside a checked file that holds its SHA-256, and that of the one before it, as sha256sum writes."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return sha256(path).encode() in checksums(path).read_bytes().split()
+    except OSError:
+        return False
+
+
+def verify(path: Path) -> None:
+    """Refuse a file that is not, to the bit, what `replacing` wrote with `checked`.
+
+    Raises:
+        ValueError: it is missing or damaged, or what is known of it is; the message names it.
+    """
+    if not _is_whole(path):
+        raise ValueError(
+            f"{path} is missing or damaged: expected, to the bit, the file whose SHA-256 is in {checksums(path).name} "
+            f"beside it. Remove {path.parent} to begin anew"
+        )
+
+
+def remove(path: Path) -> None:
+    """Remove a checked file, if there is one, and what is known of it."""
+    path.unlink(missing_ok=True)
+    checksums(path).unlink(missing_ok=True)
 
 
 def copy(source: Path, path: Path) -> None:
@@ -70,16 +145,80 @@ def write_json(path: Path, content: dict) -> None:
         part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file is one line that names it."""
+    try:
+        yield
+    except (
+        OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is missing or damaged ({reason}): restore it from git, or remove it") from error
+
+
 def read_json(path: Path) -> dict:
     """Read a JSON file that holds an object.
 
     Raises:
         ValueError: it is missing or damaged; the message names it.
     """
-    try:
+    with _reading(path):
         content = json.loads(Path(path).read_text())
         if not isinstance(content, dict):
             raise ValueError("no object")
         return content
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is missing or damaged ({error}): restore it from git, or remove it") from error
+
+
+def read_csv(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read columns of numbers from a CSV file whose first row names them; an empty cell is NaN.
+
+    Args:
+        path: the file, such as a history; every line of it ends, and there is one at least under the names.
+        columns: those to read; None: all of them. The others may hold anything.
+
+    Returns:
+        them in that order, each int64 or float64, to the last bit as they are written.
+
+    Raises:
+        ValueError: it is missing or damaged, lacks a column, or a cell is no number; the message names it.
+    """
+    with _reading(path), open(path, newline="", encoding="utf-8") as file:
+        text = file.read()
+        head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True) if text else [[]]
+        columns = head if columns is None else list(columns)
+        missing = [name for name in columns if head.count(name) != 1]
+        if missing:
+            raise ValueError(f"expected one column each for {', '.join(missing)}")
+        if not rows or not text.endswith("\n") or any(len(row) != len(head) for row in rows):
+            raise ValueError(f"expected rows of {len(head)} cells and a last line that ends")
+        return pd.DataFrame({name: _numbers([row[head.index(name)] for row in rows]) for name in columns})
+
+
+def _numbers(cells: list[str]) -> np.ndarray:
+    """int64 where all are whole, or float64; pandas would round some."""
+    try:
+        return np.array([int(cell) for cell in cells], np.int64)
+    except (ValueError, OverflowError):
+        return np.array([float(cell or "nan") for cell in cells])
+
+
+def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Read arrays from an `.npz` file, and no pickled objects.
+
+    Args:
+        path: the file.
+        names: of the arrays to read; None: all of them.
+
+    Returns:
+        the arrays by name.
+
+    Raises:
+        ValueError: it is missing or damaged, or lacks an array; the message names it.
+    """
+    with _reading(path), zipfile.ZipFile(path) as file:
+        damaged = file.testzip()  # NumPy alone would not see an array whose shape lost some rows
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} differs")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in (arrays.files if names is None else names)}

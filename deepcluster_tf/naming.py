@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf import checkpoints, clustering
 from deepcluster_tf.annotation import Answer, Question
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import read_npz, remove, replacing, verify
 from deepcluster_tf.networks import to_unit
 
 NEAREST = 8  # real images shown beside a centre
@@ -171,9 +171,9 @@ class Naming(keras.callbacks.Callback):
 
     def begin(self, done: int, history: checkpoints.History) -> None:
         """In a resumed fit, take up the pictures of the centres so far."""
-        if done and self.path and self.path.exists():
-            with np.load(self.path, allow_pickle=False) as arrays:
-                self.centers = dict(arrays)
+        if done and self.path and self.method.query == "centers":
+            verify(self.path)
+            self.centers = read_npz(self.path)
 
     def on_train_begin(self, logs=None):
         first = self.method.unsupervised_epochs
@@ -199,10 +199,10 @@ class Naming(keras.callbacks.Callback):
         would differ in its last digits, and so would the pictures.
         """
         for old in range(1, epoch):  # not those of later epochs: a checkpoint may be older than the last answers
-            (self.directory / f"asked-{old}.weights.h5").unlink(missing_ok=True)
+            remove(self.directory / f"asked-{old}.weights.h5")
         path = self.directory / f"asked-{epoch}.weights.h5"
         if not checkpoints.restore(self.model, path):
-            checkpoints.save_weights(self.model, path)
+            checkpoints.save_weights(self.model, path, checked=True)
 
     def _asks(self, epoch: int) -> bool:
         return self.ledger is not None and self.method.unsupervised_epochs <= epoch < self.method.epochs
@@ -244,7 +244,7 @@ class Naming(keras.callbacks.Callback):
             self.centers[f"pictures_{questions[0].epoch}"] = np.uint8(np.round(255 * pictures))
             self.centers[f"labels_{questions[0].epoch}"] = np.int16([answer.label for answer in answers])
             if self.path:
-                with replacing(self.path) as part:
+                with replacing(self.path, checked=True) as part:
                     np.savez_compressed(part, **self.centers)
         return answers
 

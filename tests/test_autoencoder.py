@@ -137,7 +137,7 @@ def test_a_killed_fit_keeps_its_patience_and_says_when_its_best_weights_are_dama
     assert [row["val_loss"] for row in resumed.history_] == losses[:5] and resumed.converged_
     best = tmp_path / "best.weights.h5"
     best.write_bytes(best.read_bytes()[:100])
-    with pytest.raises(ValueError, match="best.weights.h5 is missing, damaged, or of another model"):
+    with pytest.raises(ValueError, match="best.weights.h5 is missing or damaged: expected, to the bit, the file"):
         Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
 
 

@@ -65,7 +65,7 @@ def test_a_folder_is_claimed_again_by_the_same_fit(tmp_path):
     for _ in range(2):
         checkpoints.claim(tmp_path / "a" / "fit", {"filters": (32, 64), "lam": 0.1, "seed": 0}, images=IMAGES)
     assert json.loads((tmp_path / "a" / "fit" / "fit.json").read_text())["filters"] == [32, 64]
-    assert [path.name for path in (tmp_path / "a" / "fit").iterdir()] == ["fit.json"]
+    assert sorted(path.name for path in (tmp_path / "a" / "fit").iterdir()) == ["fit.json", "fit.json.sha256"]
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,13 @@ class Reader:
             yield question, Answer(int(label) if confidence >= self.threshold else -1, float(confidence))
 
     def save(self, path: Path) -> None:
-        """Write the weights to a `.weights.h5` file."""
-        checkpoints.save_weights(self.model, path)
+        """Write the weights to a `.weights.h5` file, and its SHA-256 beside it."""
+        checkpoints.save_weights(self.model, path, checked=True)
 
     def load(self, path: Path, image_shape: tuple[int, int, int]) -> Reader:
-        """Take the weights from `save`."""
+        """Take the weights from `save`; a ValueError if they are not the same to the bit."""
         self._build(image_shape)
-        self.model.load_weights(path)
+        checkpoints.load_weights(self.model, path, checked=True)
         return self
 
     def _build(self, image_shape):

@@ -139,11 +139,10 @@ class DCEC(Method):
             image_shape: (height, width, channels) of the images that it was made for.
 
         Raises:
-            ValueError: the file is of another architecture.
-            OSError: it is missing or damaged.
+            ValueError: the file is missing, damaged or of another architecture.
         """
         self._build(image_shape)
-        keras.Sequential([self.encoder_, self.decoder_]).load_weights(path)
+        checkpoints.load_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
         self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
         return self
 
@@ -239,10 +238,13 @@ class DCEC(Method):
 
         Returns:
             self, ready for `transform`, `predict` and `export`.
+
+        Raises:
+            ValueError: the file is missing, damaged or of another model.
         """
         self._build(image_shape)
         self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
-        self._whole().load_weights(path)
+        checkpoints.load_weights(self._whole(), path)
         self.classes_ = np.full(self.n_clusters, -1) if classes is None else np.asarray(classes, np.int64)
         return self
 

@@ -226,7 +226,7 @@ def kept_reader(
     """The data set's reader: the one kept under `results/pretrained`, or one trained now and kept there.
 
     Raises:
-        ValueError: the kept reader was made from other images.
+        ValueError: the kept reader is damaged, or was made from other images.
     """
     directory = results.ROOT / "pretrained" / results.folder_name(f"{data}-reader")
     weights, path = directory / "reader.weights.h5", directory / "record.json"

@@ -85,9 +85,12 @@ class Method(Settings):
         Args:
             path: the `.weights.h5` file.
             image_shape: (height, width, channels).
+
+        Raises:
+            ValueError: the file is missing, damaged or of another model.
         """
         self._build(image_shape)
-        self._whole().load_weights(path)
+        checkpoints.load_weights(self._whole(), path)
         return self
 
     def _encoder_functions(self) -> dict:
