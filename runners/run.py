@@ -42,8 +42,7 @@ def run_experiment(name: str, typed: dict[str, str]) -> None:
     experiment = experiments.get(name)
     settings, call = options.parse_experiment(experiment, typed)
     start_tensorflow()
-    from deepcluster_tf import results
-    from deepcluster_tf.experiments import running
+    from deepcluster_tf.experiments import results, running
     from deepcluster_tf.reporting import tables
 
     results.reference()  # refuses a damaged file before anything is trained

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepcluster_tf import datasets, experiments, results
+from deepcluster_tf import datasets, experiments
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.reader import Reader
-from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf.experiments import Experiment, results, running
 from deepcluster_tf.experiments.protocols import annotated
 from deepcluster_tf.reporting import tables
 

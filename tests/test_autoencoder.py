@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, clustering, fitting, metrics, networks
+from deepcluster_tf import clustering, fitting, metrics, networks
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import MixtureLayer
 from deepcluster_tf.methods.autoencoder import Autoencoder
 

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
 from deepcluster_tf import clustering, metrics
-from deepcluster_tf.clustering import initial_centers, kmeans, labelled_means, relocate_empty
+from deepcluster_tf.clustering import affinity, initial_centers, kmeans, labelled_means, partitions, relocate_empty
 
 CORNERS = np.float32([[0, 0], [10, 0], [0, 10], [10, 10]])
 
@@ -103,7 +103,7 @@ def test_labelled_means_of_half_of_fashion_mnist_in_float32():
 
 
 def test_with_all_classes_labelled_kmeans_is_not_asked(corners, monkeypatch):
-    monkeypatch.setattr(clustering, "kmeans", None)
+    monkeypatch.setattr(partitions, "kmeans", None)
     labels = np.where(np.arange(80) % 20 < 2, corners[1], -1)
     centers, missing = initial_centers(*corners, 4)
     np.testing.assert_array_equal(centers, labelled_means(*corners, 4))
@@ -216,7 +216,7 @@ def test_power_iteration_against_the_papers_loop(monkeypatch):
     graph = graph + graph.T + 0.01
     given = []
     original = clustering.kmeans
-    monkeypatch.setattr(clustering, "kmeans", lambda z, *rest, **how: given.append(z) or original(z, *rest, **how))
+    monkeypatch.setattr(partitions, "kmeans", lambda z, *rest, **how: given.append(z) or original(z, *rest, **how))
     for seed in (0, 5):
         clustering.power_iteration_of(csr_matrix(graph), 3, n_vectors=2, seed=seed)
         draws = np.random.default_rng(seed)
@@ -268,7 +268,7 @@ class Affine:
 def test_affinity_propagation_looks_for_the_number_that_is_wanted(monkeypatch, wanted):
     points = np.random.default_rng(0).normal(size=(60, 3))
     monkeypatch.setattr(Affine, "runs", [])
-    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(affinity, "AffinityPropagation", Affine)
     found = clustering.affinity_propagation(points, wanted, seed=5)
     assert len(np.unique(found)) == wanted
     similarity = -cdist(points, points, "sqeuclidean")
@@ -278,7 +278,7 @@ def test_affinity_propagation_looks_for_the_number_that_is_wanted(monkeypatch, w
 
 def test_affinity_propagation_keeps_the_nearest_number(monkeypatch):
     monkeypatch.setattr(Affine, "runs", [])
-    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(affinity, "AffinityPropagation", Affine)
     monkeypatch.setattr(Affine, "fit_predict", lambda self, s: np.arange(len(s)) % (5 if len(self.runs) == 2 else 9))
     points = np.random.default_rng(0).normal(size=(60, 3))
     assert len(np.unique(clustering.affinity_propagation(points, 4))) == 5  # neither the first nor the last
@@ -287,7 +287,7 @@ def test_affinity_propagation_keeps_the_nearest_number(monkeypatch):
 def test_affinity_propagation_closes_in_on_a_number_that_there_is_not(monkeypatch):
     """Two more than wanted above a preference of -0.5, three fewer below: it looks nowhere but around there."""
     monkeypatch.setattr(Affine, "runs", [])
-    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(affinity, "AffinityPropagation", Affine)
     fewer = lambda self, s: np.arange(len(s)) % (9 if self.runs[-1][0] > -0.5 else 4)
     monkeypatch.setattr(Affine, "fit_predict", fewer)
     points = np.random.default_rng(0).normal(size=(60, 3))
@@ -305,7 +305,7 @@ def test_affinity_propagation_of_points_at_like_distances():
 
 def test_affinity_propagation_does_not_take_its_beginning_for_an_end(monkeypatch):
     monkeypatch.setattr(Affine, "runs", [])
-    monkeypatch.setattr(clustering, "AffinityPropagation", Affine)
+    monkeypatch.setattr(affinity, "AffinityPropagation", Affine)
     monkeypatch.setattr(Affine, "fit_predict", lambda self, s: np.arange(len(s)))
     points = np.random.default_rng(0).normal(size=(60, 3))
     assert clustering.affinity_propagation(points, 4) is None
@@ -379,7 +379,7 @@ def test_empty_clusters_are_refilled():
 
 def test_affinity_propagation_that_does_not_converge_says_so(monkeypatch):
     points, _ = blobs(60, 3)
-    original = clustering.AffinityPropagation
+    original = affinity.AffinityPropagation
     never = lambda **how: original(**{**how, "convergence_iter": 10_000})
-    monkeypatch.setattr(clustering, "AffinityPropagation", never)
+    monkeypatch.setattr(affinity, "AffinityPropagation", never)
     assert clustering.affinity_propagation(points, 3, tries=2) is None

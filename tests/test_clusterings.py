@@ -9,8 +9,8 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from deepcluster_tf import datasets, experiments, results
-from deepcluster_tf.experiments import TABLES, Experiment, running
+from deepcluster_tf import datasets, experiments
+from deepcluster_tf.experiments import TABLES, Experiment, results, running
 from deepcluster_tf.experiments.protocols import clusterings
 from deepcluster_tf.experiments.protocols.clusterings import Clusterings
 from deepcluster_tf.files import read_json

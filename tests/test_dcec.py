@@ -213,7 +213,8 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 from conftest import SMALL
-from deepcluster_tf import checkpoints, datasets
+from deepcluster_tf import datasets
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.dcec import DCEC
 import numpy as np
 checkpoints.Checkpoint.__init__.__defaults__ = (0.0,)  # a checkpoint after every epoch

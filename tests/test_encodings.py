@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import clustering, experiments, metrics, results
-from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf import clustering, experiments, metrics
+from deepcluster_tf.experiments import Experiment, results, running
 from deepcluster_tf.experiments.protocols.encodings import Encodings
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.reporting import tables

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL
 
-from deepcluster_tf import checkpoints
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.autoencoder import Autoencoder
 from deepcluster_tf.methods.dcec import DCEC
 

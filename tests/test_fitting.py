@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, fitting, losses
+from deepcluster_tf import fitting, losses
 from deepcluster_tf.files import checksums
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.networks import to_unit
 
 BATCH = 4

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepcluster_tf import checkpoints
+from deepcluster_tf.fitting import checkpoints
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 1), np.uint8)
 

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from deepcluster_tf import clustering, naming
+from deepcluster_tf import clustering
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.methods import naming
 
 HOW = {"by": "kmeans", "distance": "euclidean", "decay": "exponential", "a": 5.0, "seed": 0}
 

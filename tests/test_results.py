@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf import files, machine, results, schema
+from deepcluster_tf import files, machine
+from deepcluster_tf.experiments import results, schema
 from deepcluster_tf.experiments.protocols import semi_supervised
 
 RECORDED = Path(__file__).parents[1] / "results"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from deepcluster_tf import metrics, results
-from deepcluster_tf.experiments import Experiment, running
+from deepcluster_tf import metrics
+from deepcluster_tf.experiments import Experiment, results, running
 from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.reporting import tables
 

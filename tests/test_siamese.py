@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, fitting, losses, networks
+from deepcluster_tf import fitting, losses, networks
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods import control
 from deepcluster_tf.methods.control import Control
 from deepcluster_tf.methods.siamese import COMPARISONS, Siamese

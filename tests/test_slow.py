@@ -41,7 +41,7 @@ def test_memory_does_not_grow(digits):
 
 def test_killed_again_and_again_the_command_ends_with_the_same_numbers(tmp_path):
     """`kill -9` at any moment, in pretraining, clustering or recording, then the same command."""
-    command = [sys.executable, "-m", "runners.dcec", "digits-dcec", "--sup=0.05", "--quick=1"]
+    command = [sys.executable, "-m", "runners.run", "digits-dcec", "SUP=0.05", "QUICK=1"]
     results = {}
     for name, waits in (("whole", []), ("killed", [9, 13, 17, 11, 15])):
         folder = tmp_path / name

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf import results
-from deepcluster_tf.experiments import TABLES, Row, Table, sweep
+from deepcluster_tf.experiments import TABLES, Row, Table, results, sweep
 
 REPOSITORY = Path(__file__).parents[1]
 RAW = Row("raw pixels", "digits-raw")
@@ -106,7 +105,8 @@ def test_a_row_that_fails_does_not_stop_the_others(here, capfd):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_run_is_stopped_with_a_word_and_goes_on(here, name):
     command = [sys.executable, "-m", "runners.run", "digits-vae", "EPOCHS=40", "K=8"]
-    child = subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    usual = lambda: [signal.signal(getattr(signal, each), signal.SIG_DFL) for each in ("SIGINT", "SIGHUP")]
+    child = subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True, preexec_fn=usual)
     deadline = time.monotonic() + 100
     while not list(here.glob("results/runs/*/*/*/work/history.csv")) and time.monotonic() < deadline:
         time.sleep(0.2)

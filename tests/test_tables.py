@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf import experiments, results
-from deepcluster_tf.experiments import TABLES
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import TABLES, results
 from deepcluster_tf.reporting import figures, tables
 from deepcluster_tf.reporting.figures import annotation as drawing
 from deepcluster_tf.reporting.tables import annotation, encodings, markdown, supervision

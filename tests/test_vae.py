@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import checkpoints, fitting, layers, losses, networks
+from deepcluster_tf import fitting, layers, losses, networks
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.vae import VAE
 
 SMALL = {"beta": 0.4, "n_clusters": 6, "epochs": 4, "z_dim": 3, "depth": 1, "unsupervised_epochs": 2}

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from deepcluster_tf import checkpoints, fitting
+from deepcluster_tf import fitting
 from deepcluster_tf.annotation import Answer, Question
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.networks import to_unit
 
 

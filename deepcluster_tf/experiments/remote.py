@@ -18,7 +18,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from deepcluster_tf import machine, results
+from deepcluster_tf import machine
+from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.sweep import Job
 from deepcluster_tf.files import replacing
 

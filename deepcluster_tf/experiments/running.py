@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import checkpoints, datasets, experiments, fitting, machine, results
-from deepcluster_tf.experiments import Experiment, Row
+from deepcluster_tf import datasets, experiments, fitting, machine
+from deepcluster_tf.experiments import Experiment, Row, results
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, replacing, sha256, write_json
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import Method
 
 

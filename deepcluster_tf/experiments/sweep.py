@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import experiments, results
-from deepcluster_tf.experiments import Table, running
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import Table, results, running
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from deepcluster_tf import checkpoints, fitting, networks
+from deepcluster_tf import fitting, networks
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import EncodingMethod
 from deepcluster_tf.settings import setting
 

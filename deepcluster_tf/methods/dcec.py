@@ -28,10 +28,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepcluster_tf import checkpoints, export, fitting, losses, networks
+from deepcluster_tf import export, fitting, losses, networks
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer
 from deepcluster_tf.methods.base import Method, whole_or_nothing
-from deepcluster_tf.renewal import Score, TargetRenewal
+from deepcluster_tf.methods.renewal import Score, TargetRenewal
 from deepcluster_tf.settings import setting
 
 

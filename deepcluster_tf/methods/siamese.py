@@ -35,7 +35,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from deepcluster_tf import checkpoints, fitting, losses, networks
+from deepcluster_tf import fitting, losses, networks
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod
 from deepcluster_tf.settings import setting

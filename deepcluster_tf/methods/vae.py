@@ -29,11 +29,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepcluster_tf import checkpoints, export, fitting, losses, networks
+from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import Sampling
 from deepcluster_tf.methods.base import Method, whole_or_nothing
-from deepcluster_tf.naming import Naming
+from deepcluster_tf.methods.naming import Naming
 from deepcluster_tf.settings import setting
 
 

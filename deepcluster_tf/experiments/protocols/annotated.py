@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from deepcluster_tf import checkpoints, datasets, machine, results
+from deepcluster_tf import datasets, machine
 from deepcluster_tf.annotation.browser import Browser, require_port
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.annotation.reader import Reader
+from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import read_json, write_json
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import setting
 
 VALIDATION = 128  # images on which reconstructions are read (VAE with named clusters, 3.2)

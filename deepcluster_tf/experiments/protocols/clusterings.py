@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering, datasets, metrics, pictures, retrieval
+from deepcluster_tf import clustering, datasets, metrics
+from deepcluster_tf.experiments import pictures
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.networks import to_unit
@@ -99,12 +100,12 @@ def search(method, images, classes, z, class_names, progress: bool) -> tuple[dic
     """
     how = {"cosine": not method.by_dot_product, "block": 500}
     targets = pictures.examples(classes)
-    kept = {"targets": images[targets], "similar": images[retrieval.most_similar(z, targets, SHOWN, **how)]}
+    kept = {"targets": images[targets], "similar": images[clustering.most_similar(z, targets, SHOWN, **how)]}
     if not (classes >= 0).all() or len(z) <= NEIGHBORS:
         return kept, {}
     everyone, label = np.arange(len(z)), "searching" if progress else None
-    nearest = retrieval.most_similar(z, everyone, NEIGHBORS + 1, progress=label, **how)
-    precision = retrieval.precision_by_class(nearest, everyone, classes, NEIGHBORS)
+    nearest = clustering.most_similar(z, everyone, NEIGHBORS + 1, progress=label, **how)
+    precision = clustering.precision_by_class(nearest, everyone, classes, NEIGHBORS)
     where = f"share of the class among the {NEIGHBORS} nearest of each of the class's images"
     values = {f"precision_{n}": p for n, p in zip(class_names, precision) if not np.isnan(p)}  # a sample may lack one
     values = {"precision": np.nanmean(precision), **values}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import datasets, metrics, pictures
+from deepcluster_tf import datasets, metrics
+from deepcluster_tf.experiments import pictures
 from deepcluster_tf.experiments.protocols.base import Protocol
 
 

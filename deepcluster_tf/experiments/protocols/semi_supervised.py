@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import checkpoints, datasets, machine, metrics, results, schema
+from deepcluster_tf import datasets, machine, metrics
+from deepcluster_tf.experiments import results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, read_json, sha256, write_json
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import setting
 
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import checkpoints, fitting
+from deepcluster_tf import fitting
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import Settings
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from deepcluster_tf import results
-from deepcluster_tf.experiments import TABLES
+from deepcluster_tf.experiments import TABLES, results
 
 __all__ = ["write_all"]
 

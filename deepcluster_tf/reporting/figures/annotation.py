@@ -8,8 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import results
-from deepcluster_tf.experiments import Row, Table, running
+from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.reporting.figures.style import COLOURS, blank, rows_of_images, save
 
 NOT_YET = "not recorded yet:\nmake mnist-vae-table"

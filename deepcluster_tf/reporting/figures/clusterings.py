@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from deepcluster_tf import experiments, results
-from deepcluster_tf.experiments import Row, Table, running
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.reporting.figures.style import COLOURS, blank, projection, rows_of_images, save
 from deepcluster_tf.reporting.tables.clusterings import WAYS
 

@@ -8,8 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import results
-from deepcluster_tf.experiments import Table
+from deepcluster_tf.experiments import Table, results
 from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, rows_of_images, save
 
 NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}

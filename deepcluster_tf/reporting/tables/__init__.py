@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from deepcluster_tf import experiments, results
-from deepcluster_tf.experiments import TABLES, Table
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import TABLES, Table, results
 from deepcluster_tf.files import replacing
 from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill
 from deepcluster_tf.reporting.tables.summary import summary

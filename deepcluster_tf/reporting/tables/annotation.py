@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import experiments, results
-from deepcluster_tf.experiments import Table, running
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import Table, results, running
 from deepcluster_tf.reporting.tables import markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from deepcluster_tf import results
-from deepcluster_tf.experiments import TABLES, Experiment, running
+from deepcluster_tf.experiments import TABLES, Experiment, results, running
 from deepcluster_tf.reporting.tables.markdown import DASH
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import schema
+from deepcluster_tf.experiments import schema
 from deepcluster_tf.files import read_json
 
 SCHEMA = 1

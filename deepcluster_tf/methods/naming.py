@@ -10,9 +10,10 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf import checkpoints, clustering
+from deepcluster_tf import clustering
 from deepcluster_tf.annotation import Answer, Question
 from deepcluster_tf.files import read_npz, remove, replacing, verify
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.networks import to_unit
 
 NEAREST = 8  # real images shown beside a centre

@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
-from deepcluster_tf import checkpoints, clustering, fitting, losses
+from deepcluster_tf import clustering, fitting, losses
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer
 
 Score = Callable[[np.ndarray], dict[str, float]]

@@ -1,0 +1,24 @@
+"""What every fit shares: data that stay on the device, the order of the rows, the loop, checkpoints, devices."""
+
+from deepcluster_tf.fitting.devices import replicas, require_usual_keras, scope, seed_everything, start, strategy
+from deepcluster_tf.fitting.loop import Draws, Progress, batched, steps_per_call, train
+from deepcluster_tf.fitting.order import ordered_rows, rows_between, shuffled_rows
+from deepcluster_tf.fitting.resident import ResidentModel
+
+__all__ = [
+    "Draws",
+    "Progress",
+    "ResidentModel",
+    "batched",
+    "ordered_rows",
+    "replicas",
+    "require_usual_keras",
+    "rows_between",
+    "scope",
+    "seed_everything",
+    "shuffled_rows",
+    "start",
+    "steps_per_call",
+    "strategy",
+    "train",
+]

@@ -1,0 +1,139 @@
+"""The loop of every fit, its progress, and a model over any number of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from tqdm.auto import tqdm
+
+from deepcluster_tf.fitting.resident import ResidentModel
+from deepcluster_tf.networks import to_unit
+
+
+def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray]:
+    """A function that runs a model over any number of inputs in large batches.
+
+    It is traced once and then costs neither the time nor the memory that `predict` takes in a loop.
+
+    Args:
+        model: a model of float images in [0, 1] or of embeddings, or what is called like one.
+        batch_size: inputs a call.
+
+    Returns:
+        f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> the model's (n, ...) in the same order;
+        `progress` names the bar to show.
+    """
+    graph = tf.function(lambda inputs: model(to_unit(inputs), training=False))
+
+    def over_all(inputs: np.ndarray, progress: str | None = None) -> np.ndarray:
+        run = graph.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype))
+        starts = tqdm(
+            range(0, len(inputs), batch_size), desc=progress, unit="batch", disable=progress is None, leave=False
+        )
+        return np.concatenate([run(tf.constant(inputs[s : s + batch_size])).numpy() for s in starts])
+
+    return over_all
+
+
+def train(
+    model: ResidentModel,
+    rows: Callable[[int], tf.data.Dataset],
+    steps: int,
+    iterations: int,
+    done: int,
+    callbacks,
+    validation: tf.data.Dataset | None = None,
+) -> None:
+    """Fit until `iterations` are done, in Keras epochs of `steps`; the last one is shorter if it must be.
+
+    Args:
+        model: a compiled model that holds its data.
+        rows: iteration -> the row numbers from there on.
+        steps: iterations an epoch.
+        iterations: iterations in all.
+        done: iterations done before, as a restored optimizer counts them.
+        callbacks: Keras callbacks. One that sets `model.stop_training` ends the fit.
+        validation: row numbers on which the losses are taken at the end of every epoch.
+    """
+    whole, rest = divmod(iterations, steps)
+    for first, last, of in ((done // steps, whole, steps), (whole, whole + 1, rest)):
+        if of and first < last and not model.stop_training and done < iterations:
+            model.fit(
+                rows(first * steps),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=of,
+                shuffle=False,  # the order is ours
+                verbose=0,
+                callbacks=callbacks,
+                validation_data=validation,
+            )
+
+
+def steps_per_call(*steps: int, most: int = 140) -> int:
+    """The largest number of steps for one graph call that divides each of `steps` and is at most `most`.
+
+    Keras would overrun an epoch whose steps are no multiple of `steps_per_execution`. Zeros do not count. Under a
+    strategy for several devices it is 1: TensorFlow 2.21 cannot run Keras's loop of steps there ("You must feed a
+    value for placeholder tensor").
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return 1
+    whole = int(np.gcd.reduce(steps))
+    return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
+
+
+class Draws(keras.callbacks.Callback):
+    """Let what a network draws at random (dropout, samples, views) depend on its seed and the epoch alone.
+
+    Keras counts the draws in variables that no checkpoint keeps.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable in self.model.non_trainable_variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign([ops.convert_to_numpy(variable)[0], epoch << 20])
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch.
+
+    Args:
+        description: its name.
+        iterations: in all. done: of these, before.
+        enabled: whether to show it.
+        soonest: for a fit that may stop early, the iterations after which it would as things stand.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        iterations: int,
+        done: int,
+        enabled: bool = True,
+        soonest: Callable[[], int] | None = None,
+    ):
+        super().__init__()
+        self.iterations, self.soonest = iterations, soonest
+        self.bar = tqdm(total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.set_postfix_str(f"loss {logs['loss']:.4f}", refresh=False)
+        self.bar.update(self.model.steps_per_execution)
+
+    def on_train_begin(self, logs=None):
+        if self.soonest:
+            self.bar.total = min(self.soonest(), self.iterations)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_begin()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()

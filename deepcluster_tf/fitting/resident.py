@@ -1,0 +1,47 @@
+"""A model that holds its images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from deepcluster_tf.networks import to_unit
+
+
+class ResidentModel(keras.Model):
+    """A functional model whose training data stay on the device; `fit` receives row numbers.
+
+    Call `hold` before `fit`. The model's inputs are the images of the rows, its targets the images again under
+    the output name "reconstruction" and, if held, the rows of the target distribution under "assignments". A subclass
+    may give each image a weight too.
+    """
+
+    def hold(self, images: np.ndarray, target=None) -> None:
+        """Keep what a training step reads.
+
+        Args:
+            images: (n, height, width, channels), uint8 in 0..255 or float32 in 0..1.
+            target: Keras variable (n, n_clusters), the target distribution p, or None for reconstruction alone.
+        """
+        self.images = ops.convert_to_tensor(images)
+        self.target = target
+        self.train_function = self.test_function = None  # a step traced before would go on with what was held before
+        inputs, targets, *weights = self._batch(np.arange(1))
+        # builds the losses, which a strategy would build from row numbers
+        self.compute_loss(x=inputs, y=targets, y_pred=self(inputs), sample_weight=weights[0] if weights else None)
+
+    def _batch(self, rows):
+        images = to_unit(ops.take(self.images, rows, axis=0))
+        targets = {"reconstruction": images}
+        if self.target is not None:
+            targets["assignments"] = ops.take(self.target, rows, axis=0)
+        return images, targets
+
+    def train_step(self, rows):
+        """One step on the images of `rows`, int (batch,); the rest is Keras's own train step."""
+        return super().train_step(self._batch(rows))
+
+    def test_step(self, rows):
+        """The losses on the images of `rows`, int (batch,), without learning from them."""
+        return super().test_step(self._batch(rows))
