@@ -67,8 +67,8 @@ def test_what_is_recorded_is_not_pending_and_tells_how_long_it_took(here):
     assert jobs[0].seconds == jobs[2].seconds == 120.5  # the other seed's
     assert np.isnan(jobs[1].seconds)
     lines = sweep.listing(jobs)
-    assert lines[0].split() == ["recorded", "2", "min", "make", "digits-raw"]
-    assert lines[1].split() == ["to", "run", "unknown", "make", "digits-dcec", "SUP=0"]
+    assert lines[0].split() == ["recorded", "2", "min", "make", "digits-raw", "#", "raw", "pixels"]
+    assert lines[1].split() == ["to", "run", "unknown", "make", "digits-dcec", "SUP=0", "#", "0", "%"]
     # three are left, and the mean of what is known is 120.5 s: 361.5 s
     assert lines[-1] == "1 of 4 are recorded; 3 left, about 6 min on the machine that recorded them"
 

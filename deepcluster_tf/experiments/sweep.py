@@ -96,7 +96,10 @@ def duration(seconds: float) -> str:
 
 def listing(of: list[Job]) -> list[str]:
     """What `DRY=1` prints: a command a line, with what it took last time, and what is to be done in all."""
-    lines = [f"{'recorded' if job.recorded else 'to run':<9} {duration(job.seconds):>10}  {job.command}" for job in of]
+    lines = [
+        f"{'recorded' if job.recorded else 'to run':<9} {duration(job.seconds):>10}  {job.command}   # {job.label}"
+        for job in of
+    ]
     pending = [job for job in of if not job.recorded]
     return [*lines, f"{len(of) - len(pending)} of {len(of)} are recorded; {_left(pending)}"]
 

@@ -20,12 +20,15 @@ def losses(runs: list[dict], path: Path) -> Path:
     for run, colour in zip(runs, COLOURS):
         history = pd.read_csv(run["directory"] / "history.csv")
         for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
-            axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
-        best = history.loc[history["val_loss"].idxmin()]
-        axes.plot(best["epoch"], best["val_loss"], "o", color=colour)
-    axes.plot([], [], "o", color="grey", label="epoch whose weights are kept")
+            if name in history:
+                axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
+        if "val_loss" in history:
+            best = history.loc[history["val_loss"].idxmin()]
+            axes.plot(best["epoch"], best["val_loss"], "o", color=colour)
+    if "val_loss" in history:
+        axes.plot([], [], "o", color="grey", label="epoch whose weights are kept")
     axes.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
-    axes.set_title(f"{_title(runs[0])}: loss until early stopping")
+    axes.set_title(f"{_title(runs[0])}: loss{' until early stopping' if 'val_loss' in history else ''}")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     return save(figure, path)
