@@ -10,20 +10,6 @@ from matplotlib import pyplot as plt
 from deepcluster_tf.figures import style
 
 NAMES = ["cost $5", "a$b$", "$", "$$", r"$\frac$", "a_b^c", "a\\b", r"\$5", "two\nlines", "{}%&#~", "猫", "x" * 250]
-    "cost $5",
-    "a$b$",
-    "$",
-    "$$",
-    r"$\frac$",
-    "a_b^c",
-    "a\\b",
-    r"\$5",
-    "two\nlines",
-    "{}%&#~",
-    "猫",
-    "\t",
-    "x" * 250,
-]
 
 
 @pytest.mark.parametrize("name", NAMES)

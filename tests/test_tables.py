@@ -24,6 +24,7 @@ WHOLE = {  # what every record holds beside its numbers
 KINDS = {  # and what the records of a document do
     "000": {"document": "000", "cluster_sizes": [], "class_names_given": list("0123456789")},
     "002": {"document": "002", "cluster_sizes": {}},
+    "003": {"document": "003", "cluster_sizes": {}, "accuracy_curve": [[0, 0], [1, 1]], "seconds": {"training": 9}},
     "004": {"document": "004", "cluster_sizes": [0] * 10, "classes": list(range(10))},
 }
 
