@@ -26,8 +26,11 @@ WHOLE = {  # what every record holds beside its numbers
 KINDS = {  # and what the records of a protocol do
     "annotated": {"protocol": "annotated", "cluster_sizes": [], "class_names_given": list("0123456789")},
     "encodings": {"protocol": "encodings", "cluster_sizes": {}},
+    "clusterings": {
+        "protocol": "clusterings", "cluster_sizes": {}, "accuracy_curve": [[0, 0], [1, 1]], "seconds": {"training": 9}
+    },
     "semi_supervised": {"protocol": "semi_supervised", "cluster_sizes": [0] * 10, "classes": list(range(10))},
-}
+}  # fmt: skip
 
 
 def record(root, experiment, variant, seed, settings, metrics, **more):

@@ -64,6 +64,8 @@ class Experiment:
             setting and the choices that this experiment leaves.
         settings: those that differ from the paper's, of the method or the protocol.
         quick: settings of a first look (`QUICK=1`), kept out of the tables.
+        steps: a setting that counts epochs -> the training steps of a first look, and the least steps of the full budget
+            on images of the user's own, of which there may be few. Where a user gives the setting, that holds.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Experiment:
     options: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
+    steps: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def method_class(self) -> type:
         """Import and return the method's class."""

@@ -38,9 +38,41 @@ def prepare(experiment: Experiment, settings: dict | None = None, quick: bool = 
     return tuple(parts)
 
 
-def variant(experiment: Experiment, method: Method, protocol: Protocol, quick: bool = False) -> str:
-    """The name of a run's settings: those of the method that differ from the experiment's, and the protocol's own."""
-    usual = {**method.defaults(), **experiment.settings, **(experiment.quick if quick else {})}
+def budget(experiment: Experiment, method: Method, n: int, settings: dict, quick: bool) -> dict:
+    """The epochs that come to the steps of a first look, or of a full fit to few images of one's own.
+
+    Args:
+        experiment: whose `steps` tell.
+        method: with its `batch_size`.
+        n: number of images.
+        settings: what the user gave, which holds.
+        quick: whether it is a first look.
+
+    Returns:
+        setting -> epochs.
+    """
+    found = {}
+    for name, (first_look, least) in experiment.steps.items():
+        an_epoch = -(-n // method.batch_size)
+        if name not in settings and quick:
+            found[name] = -(-first_look // an_epoch)
+        elif name not in settings and not experiment.data:
+            found[name] = max(getattr(method, name), -(-least // an_epoch))
+    return found
+
+
+def variant(
+    experiment: Experiment, method: Method, protocol: Protocol, quick: bool = False, epochs: dict | None = None
+) -> str:
+    """The name of a run's settings: those of the method that differ from the experiment's, and the protocol's own.
+
+    Args:
+        experiment: from `experiments.get`.
+        method, protocol: from `prepare`.
+        quick: whether it is a first look.
+        epochs: those of `budget`, which are the experiment's too.
+    """
+    usual = {**method.defaults(), **experiment.settings, **(experiment.quick if quick else {}), **(epochs or {})}
     known = {**protocol.named, **method.get_params()}
     named = {name: value for name, value in known.items() if name != "seed"}
     usual = {name: value for name, value in usual.items() if name not in protocol.named}
@@ -92,8 +124,10 @@ def run(
     """
     method, protocol = prepare(experiment, settings, quick)
     dataset = load_data(experiment, images, side, data_dir, progress)
+    epochs = budget(experiment, method, len(dataset.images[dataset.train]), settings or {}, quick)
+    vars(method).update(epochs)
     protocol.check(method, dataset)
-    name = variant(experiment, method, protocol, quick)
+    name = variant(experiment, method, protocol, quick, epochs)
     data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
     seed, known = method.seed, {**protocol.named, **method.get_params()}
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
