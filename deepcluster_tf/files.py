@@ -98,7 +98,7 @@ def _lives(pid: int) -> bool:
 
 def checksums(path: Path) -> Path:
     """The file beside a checked file that holds its SHA-256, and that of the one before it, as sha256sum writes."""
-    return path.with_name(f"{path.name}.sha256")
+    return Path(f"{path}.sha256")
 
 
 def _is_whole(path: Path) -> bool:

@@ -104,7 +104,7 @@ def load_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
         verify(path)
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"{path} is missing, damaged, or of another model ({reason}): expected the weights of one with the same "
