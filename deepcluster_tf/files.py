@@ -203,15 +203,15 @@ def _numbers(cells: list[str]) -> np.ndarray:
         return np.array([float(cell or "nan") for cell in cells])
 
 
-def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+def read_npz(path: Path, names: Iterable[str] = ()) -> dict[str, np.ndarray]:
     """Read arrays from an `.npz` file, and no pickled objects.
 
     Args:
         path: the file.
-        names: of the arrays to read; None: all of them.
+        names: of arrays that must be there.
 
     Returns:
-        the arrays by name.
+        all arrays by name.
 
     Raises:
         ValueError: it is missing or damaged, or lacks an array; the message names it.
@@ -221,4 +221,8 @@ def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.nda
         if damaged:
             raise ValueError(f"the checksum of {damaged} differs")
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in (arrays.files if names is None else names)}
+            found = dict(arrays)
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise ValueError(f"expected arrays {', '.join(missing)}")
+        return found

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepcluster_tf import checkpoints, files, fitting
+from deepcluster_tf import files, fitting
 from deepcluster_tf.annotation import Answer
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.annotation.reader import Reader
+from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.autoencoder import Autoencoder
 from deepcluster_tf.methods.base import Method
 from deepcluster_tf.methods.dcec import DCEC
@@ -307,7 +308,7 @@ def test_what_is_no_model_is_not_loaded(load, tmp_path):
 FULL = """
 import keras, resource, sys
 from pathlib import Path
-from deepcluster_tf import checkpoints
+from deepcluster_tf.fitting import checkpoints
 model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
 checkpoints.save_weights(model, Path(sys.argv[1]), checked=True)
 model.set_weights([2 * weights for weights in model.get_weights()])

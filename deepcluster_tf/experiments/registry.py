@@ -64,8 +64,8 @@ class Experiment:
             setting and the choices that this experiment leaves.
         settings: those that differ from the paper's, of the method or the protocol.
         quick: settings of a first look (`QUICK=1`), kept out of the tables.
-        steps: a setting that counts epochs -> the training steps of a first look, and the least steps of the full budget
-            on images of the user's own, of which there may be few. Where a user gives the setting, that holds.
+        steps: a setting that counts epochs -> the training steps of a first look, and the least of the full budget on
+            images of the user's own, of which there may be few. Where a user gives the setting, that holds.
     """
 
     name: str

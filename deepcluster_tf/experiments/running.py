@@ -12,7 +12,7 @@ import pandas as pd
 from deepcluster_tf import datasets, experiments, fitting, machine
 from deepcluster_tf.experiments import Experiment, Row, results
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import copy, replacing, sha256, write_json
+from deepcluster_tf.files import copy, replacing, sha256, sweep, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import Method
 
@@ -135,6 +135,7 @@ def run(
         return recorded(directory, known, method.defaults())
     results.require_writable(directory)
     with results.locked(directory):
+        sweep(directory)
         again = is_finished(directory)
         if again:
             unfinish(directory)

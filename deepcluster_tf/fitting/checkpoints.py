@@ -15,6 +15,7 @@ import pandas as pd
 from keras import ops
 
 from deepcluster_tf.files import read_csv, read_json, replacing, sweep, verify
+from deepcluster_tf.machine import processors
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -120,6 +121,8 @@ def iterations_done(model: keras.Model) -> int:
 def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     """Make a folder the place of one fit, so that no other fit resumes from its checkpoint.
 
+    A fit on another number of processors is another one: sums in another order give other numbers.
+
     Args:
         directory: made if missing.
         settings: what the fit depends on, JSON types.
@@ -129,7 +132,7 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
         ValueError: the folder belongs to a fit of other settings or other data, or its `fit.json` is damaged.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    mine = {**settings, **{name: digest(array) for name, array in arrays.items()}}
+    mine = {**settings, "processors": processors(), **{name: digest(array) for name, array in arrays.items()}}
     mine = json.loads(json.dumps(mine, default=lambda number: number.item()))
     path = directory / "fit.json"
     if path.exists() or any(directory.glob("*.weights.h5.sha256")):  # of which it must say what fit they are of
@@ -137,8 +140,11 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
         theirs = read_json(path)
         differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
         if differs:
+            said = [
+                f"{key} ({theirs.get(key)}, not {mine.get(key)})" if key == "processors" else key for key in differs
+            ]
             raise ValueError(
-                f"{directory} holds the fit of other {', '.join(sorted(differs))}: expected a new folder or the "
+                f"{directory} holds the fit of other {', '.join(sorted(said))}: expected a new folder or the "
                 "same settings and data. Remove it, or name another"
             )
         sweep(directory)

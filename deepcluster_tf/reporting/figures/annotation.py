@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepcluster_tf.experiments import Row, Table, results, running
+from deepcluster_tf.files import read_csv, read_npz
 from deepcluster_tf.reporting.figures.style import COLOURS, blank, rows_of_images, save
 
 NOT_YET = "not recorded yet:\nmake mnist-vae-table"
@@ -16,7 +17,7 @@ NOT_YET = "not recorded yet:\nmake mnist-vae-table"
 
 def curve(runs: list[dict], file: str, x: str, y: str) -> pd.DataFrame:
     """Mean and deviation of a column over the seeds, at each row of a log; columns x, mean, std."""
-    logs = [pd.read_csv(run["directory"] / file) for run in runs]
+    logs = [read_csv(run["directory"] / file, (x, y)) for run in runs]
     table = pd.concat([log.assign(row=range(len(log))) for log in logs]).groupby("row")
     return pd.DataFrame({"x": table[x].mean(), "mean": table[y].mean(), "std": table[y].std().fillna(0)})
 
@@ -132,8 +133,7 @@ def accuracy_by_annotations(table: Table, root: Path, path: Path) -> Path:
 
 def centers(run: dict, path: Path) -> Path:
     """Decoded cluster centres after the first and the last epoch (Figures 2 and 3)."""
-    with np.load(run["directory"] / "centers.npz", allow_pickle=False) as arrays:
-        kept = dict(arrays)
+    kept = read_npz(run["directory"] / "centers.npz", ("labels_1", "pictures_1"))
     last = max(int(name.rpartition("_")[2]) for name in kept)
     rows = {f"epoch {epoch}": kept[f"pictures_{epoch}"] for epoch in (1, last)}
     names = [run["class_names_given"][label] if label >= 0 else "?" for label in kept["labels_1"]]

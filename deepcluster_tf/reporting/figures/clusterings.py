@@ -6,11 +6,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, results, running
+from deepcluster_tf.files import read_csv, read_npz
 from deepcluster_tf.reporting.figures.style import COLOURS, blank, projection, rows_of_images, save
 from deepcluster_tf.reporting.tables.clusterings import WAYS
 
@@ -39,7 +39,7 @@ def losses(runs: dict[str, list[dict]], path: Path) -> Path:
     figure, axes = plt.subplots(figsize=(7.2, 5.6), layout="constrained")
     for (title, seeds), colour in zip(runs.items(), (*COLOURS[:3], *COLOURS[4:])):  # grey is not seen on the plateau
         for label, run in zip([title, *[None] * len(seeds)], seeds):
-            curve = pd.read_csv(run["directory"] / "curve.csv")
+            curve = read_csv(run["directory"] / "curve.csv", ("epoch", "pairs_loss"))
             axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=1.2, label=label)
     axes.axhline(np.log(2), color="black", lw=0.8, ls=":", zorder=1, label="answering 0.5 (ln 2)")
     axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
@@ -132,8 +132,7 @@ def _compares_pairs(run: dict) -> bool:
 
 
 def _kept(run: dict) -> dict[str, np.ndarray]:
-    with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
-        return dict(arrays)
+    return read_npz(run["directory"] / "pictures.npz", ("targets", "similar", "thumbnails", "rows"))
 
 
 def _pictures(run: dict, title: str, folder: Path) -> list[Path]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 from deepcluster_tf.experiments import Table, results
+from deepcluster_tf.files import read_csv, read_npz
 from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, rows_of_images, save
 
 NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}
@@ -18,7 +18,7 @@ def losses(runs: list[dict], path: Path) -> Path:
     """Training and validation loss against epochs, a colour a seed (Akula, section 5.2)."""
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     for run, colour in zip(runs, COLOURS):
-        history = pd.read_csv(run["directory"] / "history.csv")
+        history = read_csv(run["directory"] / "history.csv")
         for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
             if name in history:
                 axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
@@ -46,8 +46,8 @@ def confusions(run: dict, path: Path) -> Path:
 
 def pictures(run: dict, folder: Path, name: str) -> list[Path]:
     """Originals beside reconstructions, and the cluster centres decoded as images."""
-    with np.load(run["directory"] / "pictures.npz", allow_pickle=False) as arrays:
-        kept = dict(arrays)
+    names = ("originals", "reconstructions", "classes", *(f"centers_{by}" for by in NAMES))
+    kept = read_npz(run["directory"] / "pictures.npz", names)
     title, classes = f"{_title(run)}, seed {run['seed']}", run["class_names"]
     written = []
     if not np.array_equal(kept["originals"], kept["reconstructions"]):  # raw pixels are their own

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.text import Text
 
 from deepcluster_tf import metrics
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import read_npz, replacing
 
 COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -86,13 +86,12 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
             return None
         import umap  # here: it compiles for seconds
 
-        left = np.load(embeddings, allow_pickle=False)
+        left = read_npz(embeddings, ("embeddings", "classes"))
         print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
         points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
         with replacing(kept) as part:
             np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int16))
-    with np.load(kept, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return read_npz(kept, ("points", "classes"))
 
 
 def blank(axes, why: str) -> None:
