@@ -126,7 +126,7 @@ def shades(tmp_path, monkeypatch):
         pixels = np.clip(random.normal(40 if i % 2 else 200, 10, (12, 12)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "mine" / f"{i:02}.png")
     monkeypatch.setattr(results, "ROOT", tmp_path / "results")
-    return {"images": str(tmp_path / "mine"), "size": 12, "progress": False}
+    return {"images": str(tmp_path / "mine"), "side": 12, "progress": False}
 
 
 BY_HAND = {"annotator": "browser", "class_names": ("dark", "light")}
@@ -207,13 +207,13 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"annotator": "oracle"}, "the annotator must be reader, file or browser; received 'oracle'"),
+        ({"annotator": "oracle"}, "annotator must be reader or file or browser; received 'oracle'"),
         ({"annotator": "file"}, "the annotator file reads ANSWERS=path"),
         ({"answers": "x.csv"}, "the annotator file reads ANSWERS=path"),
         ({"annotator": "file", "answers": "missing.csv"}, "missing.csv is no file of answers"),
         ({"annotator": "file", "answers": str(SOME)}, "answers-of-one-epoch.csv has no answer after epoch 5"),
         ({"annotator": "browser", "threshold": 0.5}, "it has no effect on ANNOTATOR=browser, leave it out"),
-        ({"threshold": 1.5}, "threshold must be in 0..1; received 1.5"),
+        ({"threshold": 1.5}, "threshold must be a number from 0 to 1; received 1.5"),
         ({"annotator": "browser", "port": 80}, "the port .PORT. must be in 1024..65535; received 80"),
         ({"class_names": ("a", "a")}, "class names must be different words; received 'a', 'a'"),
         ({"class_names": ("a", "b")}, "digits has classes of its own: expected no CLASSES"),

@@ -64,7 +64,7 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     experiment = Experiment(
         "control", "", "control:Control", "clusterings:Clusterings", settings={"size": 4, "n_init": 1, "n_clusters": 3}
     )
-    how = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
+    how = {"images": str(tmp_path / "mine"), "side": 8, "progress": False}
     result = running.run(experiment, **how)
     assert result["metrics"] == {} and sum(result["cluster_sizes"]["kmeans"]) == 9
     summary = tables.summary(result, experiment)
@@ -90,7 +90,7 @@ def test_a_sample_may_lack_a_class(tmp_path, monkeypatch):
     experiment = Experiment(
         "control", "", "control:Control", "clusterings:Clusterings", settings={"size": 4, "n_init": 1, "n_clusters": 3}
     )
-    given = {"images": str(tmp_path / "mine"), "size": 8, "progress": False}
+    given = {"images": str(tmp_path / "mine"), "side": 8, "progress": False}
     result = running.run(experiment, {"sample": 20}, **given)
     assert "precision_rare" not in result["metrics"] and 0 <= result["metrics"]["precision"]["value"] <= 1
     assert result["metrics"]["ari_kmeans"]["protocol"] == "20 images drawn at random"
@@ -195,7 +195,7 @@ def test_the_map_is_of_the_best_encoding(figures, tmp_path, monkeypatch):
     mapped = []
     monkeypatch.setattr(drawing, "thumbnails", lambda run, kept, title, path: mapped.append(title) or path)
     monkeypatch.setattr(drawing, "rows_of_images", lambda *what: what[2])
-    drawing.write(tmp_path / "figures", tmp_path)
+    drawing.write(TABLES["cifar-encodings"], tmp_path / "figures", tmp_path)
     assert mapped == ["convolutional autoencoder"]
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deepcluster_tf import clustering, experiments, metrics
-from deepcluster_tf.experiments import Experiment, results, running
+from deepcluster_tf.experiments import Experiment, Row, Table, results, running
 from deepcluster_tf.experiments.protocols.encodings import Encodings
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.reporting import tables
@@ -65,7 +65,8 @@ def test_pictures_are_kept_and_drawn(result, digits, tmp_path):
         drawn.append(encodings.losses([result, result], tmp_path / "losses.png"))
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     kinds = {"confusion", "centers"} | ({"losses", "reconstructions"} if len(drawn) > 3 else set())
-    written = encodings.write(tmp_path / "figures", results.ROOT)
+    of = Table("x", "Akula", "encodings", "", "", rows=(Row("x", "digits-x"),))
+    written = encodings.write(of, tmp_path / "figures", results.ROOT)
     assert {path.name for path in written} == {f"digits-x-{kind}.png" for kind in kinds}
 
 

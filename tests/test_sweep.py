@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcluster_tf.experiments import TABLES, Row, Table, results, sweep
+from deepcluster_tf.experiments import TABLES, Row, Table, remote, results, sweep
 
 REPOSITORY = Path(__file__).parents[1]
 RAW = Row("raw pixels", "digits-raw")
@@ -114,3 +114,9 @@ def test_a_run_is_stopped_with_a_word_and_goes_on(here, name):
     said = child.communicate(timeout=60)[1]
     assert child.returncode == 1 and "Traceback" not in said
     assert said.strip().endswith("interrupted: the same command goes on from the last checkpoint, if there is one")
+
+
+def test_ray_without_the_extra_is_one_line(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="RAY needs the package ray, which is an extra: expected it to be installed"):
+        remote.run_all(sweep.jobs([SMALL]), "local")

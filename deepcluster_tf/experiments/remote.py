@@ -63,13 +63,13 @@ def run_all(
     threads = {name: str(cpus) for name in (machine.LIMIT, *machine.THREADS)}
     environment = {**threads, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", machine.COMMIT: machine.git_commit()}
-    task = ray.remote(carry_out).options(
+    task = ray.remote(
         num_cpus=cpus,
         num_gpus=gpus,
         max_retries=RETRIES,
         max_calls=1,  # a process each, as at home: threads are set before TensorFlow begins
         runtime_env={"env_vars": environment},
-    )
+    )(carry_out)
     pending, failed = [job for job in of if not job.recorded], []
     waiting = {task.remote(job.experiment, job.settings, storage, data_dir): job for job in pending}
     try:

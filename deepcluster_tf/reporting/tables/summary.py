@@ -52,10 +52,10 @@ def _printed(result: dict, experiment: Experiment) -> dict:
     """The paper's numbers for the settings of a run, by the names of our scores."""
     if result["budget"] != "paper":
         return {}
-    found, reference, variant = {}, results.reference(), result["directory"].parent.name
+    found, variant = {}, result["directory"].parent.name
     for table in TABLES.values():
         for row in table.rows:
             if row.printed and row.experiment == experiment.name and running.variant_of(row) == variant:
-                printed, by = reference[table.name][row.printed], f"_{row.by}_training" if row.by else ""
+                printed, by = results.reference()[table.name][row.printed], f"_{row.by}_training" if row.by else ""
                 found |= {name + by: value for name, value in printed.items() if name + by in result["metrics"]}
     return found
