@@ -165,7 +165,8 @@ def all_results(root: Path | None = None, budget: str = "paper", where: str = "*
         place = (result.get("experiment"), f"seed-{result.get('seed')}")
         same = known.setdefault(result.get("model_sha256"), [])
         if place != (directory.parts[-3], directory.name) or result in same:  # a copy's name is the longer one
-            warnings.warn(f"{directory} is passed over: it is a copy of a run, or renamed; remove it", stacklevel=2)
+            said = f"{directory} is passed over: it is a copy of a run, or renamed; move it away, or name it as before"
+            warnings.warn(said, stacklevel=2)
             continue
         same.append(result)
         if result["budget"] == budget:
