@@ -53,15 +53,21 @@ else
 test: check $(MARK) ## the tests (under ten minutes on two cores)
 	@$(PY) pytest -n 2 --dist loadfile
 
-test-slow: check $(MARK) ## the long checks
-	@$(PY) pytest -m slow
+test-slow: check $(MARK) ## the long checks; installs what the extras need
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray]' && $(PY) pytest -m slow
+
+test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
+	@$(PY) pip install --quiet --disable-pip-version-check uv && rm -rf .venv-lowest && $(PY) uv venv --quiet .venv-lowest
+	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
+	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
 lint: check $(MARK) ## ruff
 	@$(PY) ruff check . && $(PY) ruff format --check .
 
 clean: check ## remove the environment and caches; results and data stay
 	@[ ! -f "$$VENV/.installed" ] || rm -rf "$$VENV"
-	@rm -rf .pytest_cache .ruff_cache deepcluster_tf.egg-info
+	@[ ! -f .venv-lowest/CACHEDIR.TAG ] || rm -rf .venv-lowest
+	@rm -rf .pytest_cache .ruff_cache .hypothesis deepcluster_tf.egg-info
 
 # ---- and all else is a target of the runner
 $(filter-out $(OWN) check $(MARK),$(MAKECMDGOALS)): check $(MARK)

@@ -151,7 +151,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (
-        OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error, zipfile.BadZipFile, zlib.error
+        OSError, ValueError, KeyError, EOFError, RuntimeError, RecursionError, csv.Error, zipfile.BadZipFile, zlib.error
     ) as error:  # fmt: skip
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path} is missing or damaged ({reason}): restore it from git, or remove it") from error

@@ -21,7 +21,7 @@ def processors() -> int:
         ValueError: the environment's limit is no whole number of 1 or more.
     """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limit = os.environ.get(LIMIT, str(found))
+    limit = os.environ.get(LIMIT) or str(found)
     if not limit.isdecimal() or int(limit) < 1:
         raise ValueError(f"{LIMIT} must be a whole number of 1 or more; received {limit!r}")
     return min(found, int(limit))

@@ -19,7 +19,7 @@ def start_tensorflow() -> None:
     """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if machine.LIMIT in os.environ:
+    if os.environ.get(machine.LIMIT):
         os.environ |= dict.fromkeys(machine.THREADS, str(machine.processors()))
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:

@@ -24,7 +24,7 @@ def start() -> list[str]:
     keras.config.set_floatx(KERAS["floatx"])
     keras.config.set_epsilon(KERAS["epsilon"])
     keras.config.set_image_data_format(KERAS["image_data_format"])
-    if machine.LIMIT in os.environ:
+    if os.environ.get(machine.LIMIT):
         tf.config.threading.set_intra_op_parallelism_threads(machine.processors())
         tf.config.threading.set_inter_op_parallelism_threads(machine.processors())
     return machine.gpus()
