@@ -57,7 +57,7 @@ test-slow: check $(MARK) ## the long checks; installs what the extras need
 	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray]' && $(PY) pytest -m slow
 
 test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
-	@$(PY) pip install --quiet --disable-pip-version-check uv && rm -rf .venv-lowest && $(PY) uv venv --quiet .venv-lowest
+	@$(PY) pip install --quiet --disable-pip-version-check uv && $(PY) uv venv --quiet --clear .venv-lowest
 	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 

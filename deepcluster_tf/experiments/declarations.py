@@ -70,21 +70,26 @@ _OWN_VAE = {"min_steps": 900}  # about an epoch of MNIST, before someone is aske
 
 _TENTH = {"embedding_dim": 307, "n_components": 50, "n_init": 3, "assign_by": "kmeans"}  # of CIFAR-10's 3,072 values
 _SAMPLE = {"n_init": 1, "sample": 5000}
+# steps of a first look, about a minute and a half on two cores, and the least of a full fit to few images
+_LOOK, _SLOW_LOOK, _PATIENCE = (600, 4000), (200, 1500), (60, 150)
 _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's slides
     "control": {"method": "control:Control", "paper": "Schultz", "quick": _SAMPLE, "options": _CONTROL},
     "ae": {
-        "method": "autoencoder:Autoencoder", "paper": "Schultz", "quick": {"max_epochs": 2, **_SAMPLE},
+        "method": "autoencoder:Autoencoder", "paper": "Schultz", "quick": _SAMPLE,
         "settings": {"architecture": "convolutional", "max_epochs": 60, **_TENTH}, "options": _CONVOLUTIONAL,
+        "steps": {"max_epochs": _LOOK, "patience": _PATIENCE},
     },
     "resnet": {
-        "method": "autoencoder:Autoencoder", "paper": "Singh", "quick": {"max_epochs": 1, **_SAMPLE},
+        "method": "autoencoder:Autoencoder", "paper": "Singh", "quick": _SAMPLE,
         "settings": {"architecture": "residual", "max_epochs": 20, **_TENTH}, "options": _RESIDUAL,
+        "steps": {"max_epochs": _SLOW_LOOK, "patience": _PATIENCE},
     },
     "representation": {
-        "method": "siamese:Siamese", "paper": "Schultz", "quick": {"epochs": 2, **_SAMPLE}, "options": _PAIRS,
+        "method": "siamese:Siamese", "paper": "Schultz", "quick": _SAMPLE, "options": _PAIRS,
+        "steps": {"epochs": _LOOK},
     },
     "similarity": {
-        "method": "siamese:Siamese", "paper": "Schultz", "quick": {"epochs": 2, **_SAMPLE},
+        "method": "siamese:Siamese", "paper": "Schultz", "quick": _SAMPLE, "steps": {"epochs": _LOOK},
         "settings": {"comparison": "dot"}, "options": _SIMILARITY,
     },
 }  # fmt: skip
@@ -106,7 +111,8 @@ _ALL = (
     ),
     Experiment("digits-dcec", "digits", settings={"supervision": 0.05}, options=_DCEC, quick=_SMALL, **_OF_DCEC),
     Experiment(
-        "dcec", "", quick=_LARGE, options={"EPOCHS": "pretraining_epochs", "CLUSTERS": "n_clusters", **_DCEC, **_OWN},
+        "dcec", "", quick={"max_iterations": 700}, steps={"pretraining_epochs": _LOOK},
+        options={"EPOCHS": "pretraining_epochs", "CLUSTERS": "n_clusters", **_DCEC, **_OWN},
         **_OF_DCEC,
     ),
     Experiment("fashion-ae", "fashion", options={**_AE, **_PUBLISHED}, **_OF_AE),
