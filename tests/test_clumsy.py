@@ -1,4 +1,4 @@
-"""Whatever is typed, and whatever is damaged: a result as before, or one line that says what to do; never a traceback."""
+"""Whatever is typed or damaged: a result as before, or one line that says what to do; never a traceback."""
 
 import dataclasses
 import random
