@@ -27,8 +27,17 @@ class Sweep(Settings):
     gpus: float = setting(0.0, "GPUs of a task of Ray, a part of one too", low=0)
     storage: str = setting(None, "a path or URL that all nodes of Ray see, for checkpoints")
 
+    def check_settings(self) -> None:
+        """Refuse what has no effect; raises ValueError."""
+        super().check_settings()
+        idle = ("strategy",) if self.ray else ("cpus", "gpus", "storage")
+        for name in idle:
+            if getattr(self, name) != self.defaults()[name]:
+                raise ValueError(f"{name.upper()} has no effect {'with' if self.ray else 'without'} RAY: leave it out")
+
     def carry_out(self, target: str) -> None:
         """Run the pending rows of the table that the target names, or of all."""
+        self.check_settings()
         start_tensorflow()
         from deepcluster_tf.experiments import sweep
 

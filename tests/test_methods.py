@@ -93,6 +93,14 @@ class TestContract:
         with pytest.raises(NotFittedError):
             unfitted.predict(images)
 
+    def test_a_load_that_fails_leaves_the_object_as_it_was(self, method, tmp_path):
+        (tmp_path / "model.weights.h5").write_bytes(b"nothing of the kind")
+        loaded = method(**{name: 2 for name in ("size", "embedding_dim") if name in method.declared()})
+        with pytest.raises(ValueError, match="model.weights.h5 is missing, damaged, or of another model"):
+            loaded.load(tmp_path / "model.weights.h5", (8, 8, 1))
+        with pytest.raises(NotFittedError):
+            loaded.predict(np.zeros((2, 8, 8, 1)))
+
 
 @pytest.mark.parametrize("by", ["bogus", "", 0, "decoder"])
 def test_a_clustering_that_there_is_not_is_refused(by):

@@ -258,6 +258,8 @@ def runner(*words, **environment):
         ("digits-dcec SUP", "expected NAME=value after digits-dcec; received 'SUP'"),
         ("digits-dccc", "digits-dccc is no target: make help lists them; did you mean digits-dcec?"),
         ("export", "export needs a run: expected RUN=results/runs/"),
+        ("cifar-encodings-table CPUS=2", "CPUS has no effect without RAY: leave it out"),
+        ("cifar-encodings-table RAY=local STRATEGY=mirrored", "STRATEGY has no effect with RAY: leave it out"),
         ("cifar-encodings-table ROWS=nothing", "no row has 'nothing' in its label or command (ROWS)"),
     ],
 )

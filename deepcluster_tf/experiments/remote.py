@@ -180,7 +180,8 @@ def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None
 
     def copy() -> None:
         while not stop.wait(SECONDS):
-            _push(root, system, kept)
+            with contextlib.suppress(OSError):  # a storage that fails for a while costs a checkpoint, not the run
+                _push(root, system, kept)
 
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()

@@ -132,6 +132,7 @@ class DCEC(Method):
         """Write the weights of encoder and decoder to one `.weights.h5` file."""
         checkpoints.save_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
 
+    @whole_or_nothing
     def load_autoencoder(self, path: Path | str, image_shape: tuple[int, int, int]) -> DCEC:
         """Take encoder and decoder from `save_autoencoder`, so that `fit` starts at clustering.
 
@@ -229,6 +230,7 @@ class DCEC(Method):
 
     # ------------------------------------------------------------------ the fitted model
 
+    @whole_or_nothing
     def load(self, path: Path | str, image_shape: tuple[int, int, int], classes: np.ndarray | None = None) -> DCEC:
         """Take a fitted model from `save`.
 

@@ -80,6 +80,7 @@ class Method(Settings):
         self._require_fitted()
         checkpoints.save_weights(self._whole(), path)
 
+    @whole_or_nothing
     def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> Method:
         """Take a fitted model from `save`, ready for `transform`, `predict` and `export`.
 
