@@ -7,14 +7,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 from sklearn.decomposition import PCA
 
 from deepcluster_tf import clustering, export, fitting
 from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
 from deepcluster_tf.methods.base.method import Method
-from deepcluster_tf.networks import to_unit
 
 
 class EncodingMethod(Method):
@@ -166,18 +164,9 @@ class EncodingMethod(Method):
             return function
 
         def similarity(images, others):
-            z, theirs = (self.encoder_(to_unit(x), training=False) for x in (images, others))
+            z, theirs = (self.encoder_(batch, training=False) for batch in (images, others))
             return {"similarity": self.similarity(z, theirs)}
 
         functions = {by: assign(by) for by in self.assigners_}
-        functions |= {"serving_default": assign(self.assign_by), **self._encoder_functions()}
-        parts = [self._whole()]
-        shape = self.encoder_.input_shape[1:]
-        of_pairs = {
-            f"similarity{suffix}": (
-                similarity,
-                [tf.TensorSpec((None, *shape), kind, name) for name in ("images", "others")],
-            )
-            for kind, suffix in ((tf.float32, ""), (tf.uint8, "_uint8"))
-        }
-        export.saved_model(path, functions, shape, parts, of_pairs)
+        functions |= {"serving_default": assign(self.assign_by), "similarity": similarity, **self._encoder_functions()}
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], [self._whole()])
