@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.mixture import GaussianMixture
 
 from deepcluster_tf import clustering, fitting, metrics, networks
 from deepcluster_tf.fitting import checkpoints
@@ -52,7 +53,7 @@ def test_layers_assign_as_scikit_learn_does(fitted, digits):
 
 def test_mixture_layer_by_hand_and_far_away():
     """Two components in one dimension: N(0, 1) and N(4, 4), weights 1/4 and 3/4."""
-    mixture = clustering.GaussianMixture(2)
+    mixture = GaussianMixture(2)
     mixture.weights_ = np.array([0.25, 0.75])
     mixture.means_ = np.array([[0.0], [4.0]])
     mixture.precisions_cholesky_ = np.array([[[1.0]], [[0.5]]])
@@ -65,7 +66,7 @@ def test_mixture_layer_by_hand_and_far_away():
     again = MixtureLayer.from_config(layer.get_config())
     assert (again.n_clusters, again.trainable, again.name) == (2, False, layer.name)
     with pytest.raises(ValueError, match="must be full; received 'diag'"):
-        layer.take(clustering.GaussianMixture(2, covariance_type="diag"))
+        layer.take(GaussianMixture(2, covariance_type="diag"))
 
 
 def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):

@@ -87,7 +87,7 @@ class TestContract:
             raise FloatingPointError("the loss is nan")
 
         monkeypatch.setattr("deepcluster_tf.fitting.train", broken)
-        monkeypatch.setattr("deepcluster_tf.clustering.partitions.kmeans", broken)
+        monkeypatch.setattr("deepcluster_tf.clustering.kmeans", broken)
         with pytest.raises(FloatingPointError):
             unfitted.fit(images, progress=False)
         with pytest.raises(NotFittedError):

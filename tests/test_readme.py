@@ -55,6 +55,6 @@ def test_every_make_command_exists_and_takes_its_variables():
     for words in used:
         names = [word for word in words.split() if "=" not in word]
         given = dict(word.split("=", 1) for word in words.split() if "=" in word)
-        if names and names[0] != "TARGET":
+        if names and names[0] not in ("TARGET", "digits-linear"):  # the latter is of the example
             targets.require([name for name in names if name != "help"] or ["help"], [*given.keys() - {"HELP"}])
     assert {"fashion-dcec", "test", "tables"} <= {words.split()[0] for words in used}

@@ -12,7 +12,7 @@ from deepcluster_tf import fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods import control
 from deepcluster_tf.methods.control import Control
-from deepcluster_tf.methods.siamese import COMPARISONS, Siamese
+from deepcluster_tf.methods.siamese import Siamese
 
 SMALL = {
     "batch_size": 128, "epochs": 6, "filters": (16, 32), "embedding_dim": 16, "n_components": 0, "n_init": 1,
@@ -20,7 +20,7 @@ SMALL = {
 DOT = {**SMALL, "comparison": "dot", "regularisation": 0.01}
 
 
-@pytest.fixture(scope="module", params=COMPARISONS)
+@pytest.fixture(scope="module", params=Siamese.declared()["comparison"].choices)
 def fitted(request, digits):
     settings = DOT if request.param == "dot" else {**SMALL, "comparison": request.param}
     return Siamese(**settings).fit(digits.images, progress=False)
@@ -243,9 +243,9 @@ def test_export_compares_two_batches(digits, tmp_path, fitted):
         ({"views": "weak"}, "views must be plain or strong; received 'weak'"),
         ({"views": "strong"}, "strong views .VIEWS. need images of three colours; received 1"),
         ({"batch_size": 1}, "batch_size must be a whole number of 2 or more"),
-        ({"filters": ()}, "filters .FILTERS. must be whole numbers of 1 or more, at least one; received .."),
-        ({"filters": 32}, "filters .FILTERS. must be whole numbers of 1 or more, at least one; received 32"),
-        ({"filters": (32, 0)}, "filters .FILTERS. must be whole numbers"),
+        ({"filters": ()}, "filters must be whole numbers of 1 or more, at least one; received .."),
+        ({"filters": 32}, "filters must be whole numbers of 1 or more, at least one; received 32"),
+        ({"filters": (32, 0)}, "filters must be whole numbers"),
         ({"rotation": 0.7}, "rotation must be a number from 0 to 0.5"),
     ],
 )

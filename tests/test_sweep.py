@@ -31,13 +31,17 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+MACHINE = {"processor": "", "cores": 2, "memory_gib": 24, "gpus": []}
+
+
 def record(job, seconds):
     job.directory.mkdir(parents=True)
     of = {"schema": 1, "experiment": job.experiment, "seed": job.settings.get("seed", 0), "budget": "paper"}
-    of |= {"settings": {}, "metrics": {}, "iterations": 0, "seconds": seconds, "notices": [], "cluster_sizes": []}
-    more = {"converged": None, "data": {"name": "digits", "n": 1797, "shape": [8, 8, 1], "sha256": "0" * 64}}
-    more |= {"class_names": [], "model_sha256": "0" * 64, "machine": {}, "versions": {}, "git_commit": "", "date": ""}
-    (job.directory / "result.json").write_text(json.dumps({**of, **more}))
+    of |= {"protocol": "other", "strategy": "none", "settings": {}, "metrics": {}, "iterations": 0, "notices": []}
+    of |= {"seconds": seconds, "cluster_sizes": [], "converged": None, "class_names": [], "model_sha256": ""}
+    of |= {"machine": MACHINE, "versions": {}, "git_commit": "", "date": ""}
+    of["data"] = {"name": "digits", "n": 1797, "shape": [8, 8, 1], "sha256": ""}
+    (job.directory / "result.json").write_text(json.dumps(of))
 
 
 def test_jobs_are_seed_by_seed_and_each_once(here):

@@ -120,7 +120,7 @@ def vae_runs(root):
         record(root, "mnist-vae", "annotator-reader", seed, {}, scores, **more)
         folder = root / "runs" / "mnist-vae" / "annotator-reader" / f"seed-{seed}"
         rows = [f"{e},{20 * e},{accuracy - 0.1 * (5 - e)}" for e in range(1, 6)]
-        (folder / "history.csv").write_text("\n".join(["epoch,annotations,test_acc", *rows]))
+        (folder / "history.csv").write_text("\n".join(["epoch,annotations,test_acc", *rows, ""]))
         (folder / "readings.csv").write_text("epoch,reconstruction_acc\n0.32,0.1\n0.64,0.3\n")
         pictures = {f"pictures_{epoch}": np.zeros((3, 8, 8, 1), np.uint8) for epoch in (1, 5)}
         np.savez(folder / "centers.npz", labels_1=np.array([3, -1, 0]), labels_5=np.full(3, -1), **pictures)

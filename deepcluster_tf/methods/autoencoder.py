@@ -83,9 +83,8 @@ class Autoencoder(EncodingMethod):
         fixed += ["loss"] if self.architecture == "convolutional" else []  # its last layer is linear
         for name in fixed:
             if getattr(self, name) != (usual := self.defaults()[name]):
-                raise ValueError(
-                    f"{name} must be {usual} in the {self.architecture} architecture; received {getattr(self, name)!r}"
-                )
+                received = f"{getattr(self, name)!r} for the {self.architecture} architecture"
+                raise ValueError(f"{name} must be {usual}; received {received}")
 
     def _check(self, images):
         self.n_components = min(self.n_components, self.embedding_dim, len(images))
