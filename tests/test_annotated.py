@@ -282,6 +282,7 @@ def test_few_images_of_ones_own_leave_some_to_train_on():
     [
         ({"annotator": "browser"}, "mine has no classes: expected CLASSES=name,name"),
         ({"class_names": ("a", "b")}, "a reader learns from labelled images, and these have none"),
+        ({**BY_HAND, "class_names": ("a\rb", "c")}, "class names must be words that can be printed"),
     ],
 )
 def test_own_images_need_names_and_a_person(tmp_path, monkeypatch, how, message):

@@ -74,6 +74,10 @@ class Annotated(Protocol):
             )
         if len(self._names) < 2:
             raise ValueError(f"{dataset.name} has no classes: expected CLASSES=name,name,... with two names or more")
+        if broken := [name for name in self._names if not name.isprintable()]:
+            raise ValueError(
+                f"class names must be words that can be printed, for a file of answers; received {broken[0]!r}"
+            )
         if self.annotator == "reader" and not known:
             raise ValueError(
                 "a reader learns from labelled images, and these have none: use ANNOTATOR=browser, or file with ANSWERS"
