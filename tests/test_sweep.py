@@ -106,7 +106,9 @@ def test_a_row_that_fails_does_not_stop_the_others(here, capfd):
     assert not sweep.run_all(sweep.jobs([Table("t", "", "", "", "", rows=(RAW,))]), {})  # nothing is left
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
+)
 def test_a_run_is_stopped_with_a_word_and_goes_on(here, name):
     command = [sys.executable, "-m", "runners.run", "digits-vae", "EPOCHS=40", "K=8"]
     usual = lambda: [signal.signal(getattr(signal, each), signal.SIG_DFL) for each in ("SIGINT", "SIGHUP")]
