@@ -51,7 +51,7 @@ $(filter-out help,$(MAKECMDGOALS)): check
 	@"$$PYTHON" -m runners.help "$@"
 else
 test: check $(MARK) ## the tests (under ten minutes on two cores)
-	@$(PY) pytest -n 2 --dist loadfile
+	@$(PY) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: check $(MARK) ## the long checks; installs what the extras need
 	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray]' && $(PY) pytest -m slow

@@ -19,6 +19,15 @@ SMALL = {
 }
 
 
+LONGEST = ("dcec", "vae", "export", "new_method", "running", "damage", "siamese", "clusterings", "sweep", "annotated")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that none of them is left to one process at the end."""
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def digits():
     return datasets.load("digits")
