@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
@@ -103,7 +105,10 @@ def connect(address: str, code: Path):
             "`.venv/bin/python -m pip install -e '.[ray]'`"
         ) from error
     where = {} if address == "local" else {"address": address}
+    at = urlsplit(address if "://" in address else f"//{address}")
     try:
+        if where and at.port:  # Ray itself tries for minutes, and then ends the process
+            socket.create_connection((at.hostname, at.port), timeout=10).close()
         ray.init(
             **where,
             runtime_env={"working_dir": str(code), "excludes": EXCLUDED},
