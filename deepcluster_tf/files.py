@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -131,6 +133,59 @@ def copy(source: Path, path: Path) -> None:
     """Copy a file; the one that was there before stays until the copy is whole."""
     with replacing(path) as part:
         shutil.copyfile(source, part)
+
+
+def require_writable(directory: Path) -> None:
+    """Make the folder and prove that a file can be written there, before any training.
+
+    Raises:
+        OSError: it cannot; the message says what to do.
+    """
+    probe = directory / f"part-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_text("x" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            f"{directory} cannot be written ({error.strerror}): expected a writable folder with free space; "
+            "nothing has been trained. Change its permissions or free some space"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(directory: Path, wait: bool = False):
+    """Hold a folder for one process; the lock goes with the process, however it ends.
+
+    Args:
+        directory: made if missing.
+        wait: for another process that holds it, as two runs do that need the same pretrained weights.
+
+    Raises:
+        ValueError: another process holds it, and `wait` is false.
+        OSError: it cannot be written or locked; the message says what to do.
+    """
+    require_writable(directory)
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(open(directory / "lock", "w"))
+            _lock(file, directory, wait)
+        except OSError as error:
+            raise OSError(
+                f"{directory / 'lock'} cannot be locked ({error.strerror}): expected a file of one's own, on a file "
+                "system with locks; nothing has been trained. Remove it, or work in another folder"
+            ) from error
+        yield
+
+
+def _lock(file, directory: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
+        print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def sha256(path: Path) -> str:

@@ -69,6 +69,31 @@ class ClusteringLayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deepcluster_tf")
+class ClusterHead(keras.layers.Dense):
+    """Soft assignments by a linear layer and softmax, as a classifier ends (SCAN; DeepCluster).
+
+    Args:
+        n_clusters: number of clusters, 2 or more.
+
+    Input: float (n, d), embeddings. Output: float (n, n_clusters), rows sum to 1.
+    """
+
+    def __init__(self, n_clusters: int, **kwargs):
+        super().__init__(n_clusters, **kwargs)
+
+    def call(self, embeddings):
+        return ops.softmax(self.logits(embeddings), axis=1)
+
+    def logits(self, embeddings):
+        """The logarithms of the assignments before they are normalised: they tell apart what softmax rounds to ties."""
+        return super().call(embeddings)
+
+    def get_config(self):
+        config = super().get_config()
+        return {**keras.layers.Layer.get_config(self), "n_clusters": config["units"]}
+
+
+@keras.saving.register_keras_serializable("deepcluster_tf")
 class MixtureLayer(keras.layers.Layer):
     """The posterior of a Gaussian mixture with full covariances, so that it travels with a network.
 
@@ -147,7 +172,14 @@ class Sampling(keras.layers.Layer):
 
 
 def random_view(
-    rotation: float = 0.08, zoom: float = 0.25, strong: bool = False, seed: int = 0, name: str = "view"
+    rotation: float = 0.08,
+    zoom: float = 0.25,
+    strong: bool = False,
+    seed: int = 0,
+    name: str = "view",
+    *,
+    flip: bool = True,
+    colours: bool = True,
 ) -> keras.Sequential:
     """A model that flips, rotates and scales each image of a batch at random in training (Schultz, "Attempt 2").
 
@@ -158,13 +190,15 @@ def random_view(
             them away, as contrastive methods do. Not in the paper.
         seed: of the draws.
         name: of the model.
+        flip: let left be right in every second view.
+        colours: whether the images have them, for a strong view to change.
 
     Returns:
         a model: float32 (n, height, width, channels) -> the same shape; the images themselves outside of training.
     """
     how = {"fill_mode": "reflect", "interpolation": "bilinear"}
     changes = [
-        keras.layers.RandomFlip("horizontal", seed=3 * seed, name="flip"),
+        *([keras.layers.RandomFlip("horizontal", seed=3 * seed, name="flip")] if flip else []),
         keras.layers.RandomRotation(rotation, seed=3 * seed + 1, name="rotation", **how),
     ]
     if not strong:
@@ -176,8 +210,11 @@ def random_view(
         keras.layers.RandomZoom((-2 * zoom, 0.0), seed=next(seeds), name="crop", **how),
         keras.layers.RandomBrightness(0.2, seed=next(seeds), name="brightness", **of),
         keras.layers.RandomContrast(0.4, seed=next(seeds), name="contrast", **of),
-        keras.layers.RandomSaturation((0.2, 0.8), seed=next(seeds), name="saturation", **of),  # 0.5 changes nothing
-        keras.layers.RandomHue(0.2, seed=next(seeds), name="hue", **of),
-        keras.layers.RandomGrayscale(0.2, seed=next(seeds), name="grey"),
     ]
+    if colours:
+        changes += [
+            keras.layers.RandomSaturation((0.2, 0.8), seed=next(seeds), name="saturation", **of),  # 0.5 changes nothing
+            keras.layers.RandomHue(0.2, seed=next(seeds), name="hue", **of),
+            keras.layers.RandomGrayscale(0.2, seed=next(seeds), name="grey"),
+        ]
     return keras.Sequential(changes, name=name)

@@ -103,3 +103,29 @@ def matching_cross_entropy(_, similarities):
     """
     forth, back = (ops.diagonal(ops.log_softmax(similarities, axis=axis)) for axis in (1, 0))
     return -(forth + back) / 2
+
+
+def neighbor_consistency(p, neighbors):
+    """How little an image and its neighbour agree, -ln <p, p'> (SCAN, eq. 2, first term).
+
+    Args:
+        p: float (..., n_clusters), the soft assignments of images; rows sum to 1.
+        neighbors: float, the same shape, those of a neighbour of each.
+
+    Returns:
+        float (...,), 0 or more, in nats; 0 where both are sure of the same cluster.
+    """
+    return -ops.log(ops.maximum(ops.sum(p * neighbors, axis=-1), 1e-8))
+
+
+def mean_entropy(p):
+    """The entropy of the mean assignment of a batch (SCAN, eq. 2, second term, without its sign).
+
+    Args:
+        p: float (n, ..., n_clusters), soft assignments; rows sum to 1.
+
+    Returns:
+        float (...,), 0 to ln n_clusters, in nats; 0 where all images are in one cluster.
+    """
+    mean = ops.mean(p, axis=0)
+    return -ops.sum(mean * ops.log(ops.maximum(mean, 1e-8)), axis=-1)

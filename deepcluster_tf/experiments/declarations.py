@@ -54,6 +54,13 @@ _SIMILARITY = {
     **_PAIRS,
 }  # fmt: skip
 
+_FROZEN = {"BACKBONE": "backbone", "SCALE": "backbone_side", "CLUSTERS": "n_clusters", **_RUN}
+_SCAN = {
+    "BACKBONE": "backbone", "SCALE": "backbone_side", "STAGES": "stages", "SUP": "supervision", "ENTROPY": "entropy_weight",
+    "NEIGHBORS": "neighbors", "HEADS": "heads", "PRETEXT": "pretext_epochs", "EPOCHS": "epochs",
+    "CLUSTERS": "n_clusters", **_TRAIN,
+}  # fmt: skip
+
 # ---- experiments
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
@@ -94,6 +101,19 @@ _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's sl
     },
 }  # fmt: skip
 
+_FEW_WAYS = {"ways": ("kmeans", "mixture"), "queries": 5000}
+_BEYOND = {  # what Singh's slides name and leave to others
+    "frozen": {
+        "method": "frozen:Frozen", "paper": "Singh", "quick": {"backbone_side": 96, **_SAMPLE}, "options": _FROZEN,
+        "settings": {"ways": ("random", "kmeans", "mixture", "n2d"), "queries": 5000},
+    },
+    "scan": {
+        "method": "scan:SCAN", "paper": "Singh", "quick": _SAMPLE, "options": _SCAN,
+        "settings": _FEW_WAYS,
+    },
+}  # fmt: skip
+_ENCODERS |= _BEYOND
+
 
 def _encoder(name: str, data: str, where: dict) -> Experiment:
     how = {"protocol": "clusterings:Clusterings", **_ENCODERS[name]}
@@ -130,6 +150,8 @@ _ALL = (
     ),
     *(_encoder(name, "cifar", _PUBLISHED) for name in _ENCODERS),
     *(_encoder(name, "", _OWN) for name in _ENCODERS),
+    *(_encoder(name, data, _PUBLISHED) for data in ("fashion", "mnist") for name in _BEYOND),
+    _encoder("scan", "digits", {}),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 

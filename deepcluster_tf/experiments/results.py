@@ -9,12 +9,9 @@ whose SHA-256 it names lies beside it, it was completed on this machine.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import glob
 import hashlib
 import os
-import sys
 import warnings
 from pathlib import Path
 
@@ -69,59 +66,6 @@ def folder_name(name: str) -> str:
 def run_directory(experiment: str, variant_name: str, seed: int, root: Path | None = None) -> Path:
     """The folder of a run; nothing is made."""
     return (root or ROOT) / "runs" / experiment / folder_name(variant_name) / f"seed-{seed}"
-
-
-def require_writable(directory: Path) -> None:
-    """Make the folder and prove that a file can be written there, before any training.
-
-    Raises:
-        OSError: it cannot; the message says what to do.
-    """
-    probe = directory / f"part-{os.getpid()}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe.write_text("x" * 4096)
-        probe.unlink()
-    except OSError as error:
-        raise OSError(
-            f"{directory} cannot be written ({error.strerror}): expected a writable folder with free space; "
-            "nothing has been trained. Change its permissions or free some space"
-        ) from error
-
-
-@contextlib.contextmanager
-def locked(directory: Path, wait: bool = False):
-    """Hold a folder for one process; the lock goes with the process, however it ends.
-
-    Args:
-        directory: made if missing.
-        wait: for another process that holds it, as two runs do that need the same pretrained weights.
-
-    Raises:
-        ValueError: another process holds it, and `wait` is false.
-        OSError: it cannot be written or locked; the message says what to do.
-    """
-    require_writable(directory)
-    with contextlib.ExitStack() as held:
-        try:
-            file = held.enter_context(open(directory / "lock", "w"))
-            _lock(file, directory, wait)
-        except OSError as error:
-            raise OSError(
-                f"{directory / 'lock'} cannot be locked ({error.strerror}): expected a file of one's own, on a file "
-                "system with locks; nothing has been trained. Remove it, or work in another folder"
-            ) from error
-        yield
-
-
-def _lock(file, directory: Path, wait: bool) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
-        print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def read_result(directory: Path) -> dict | None:

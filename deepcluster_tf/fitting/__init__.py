@@ -1,6 +1,7 @@
 """What every fit shares: data that stay on the device, the order of the rows, the loop, checkpoints, devices."""
 
 from deepcluster_tf.fitting.devices import replicas, require_usual_keras, scope, seed_everything, start, strategy
+from deepcluster_tf.fitting.features import STEP, kept_features
 from deepcluster_tf.fitting.loop import Draws, Progress, batched, steps_per_call, train
 from deepcluster_tf.fitting.order import ordered_rows, rows_between, shuffled_rows
 from deepcluster_tf.fitting.resident import ResidentModel
@@ -8,8 +9,10 @@ from deepcluster_tf.fitting.resident import ResidentModel
 __all__ = [
     "Draws",
     "Progress",
+    "STEP",
     "ResidentModel",
     "batched",
+    "kept_features",
     "ordered_rows",
     "replicas",
     "require_usual_keras",

@@ -86,6 +86,7 @@ class Siamese(EncodingMethod):
     views: str = setting(
         "plain", "flipped, rotated and scaled, or strong: cut out and of other colours too", choices=("plain", "strong")
     )
+    flip: bool = setting(True, "let left be right in every second view")
     rotation: float = setting(0.08, "largest angle of a view, as a share of a full turn", low=0, high=0.5)
     zoom: float = setting(
         0.25, "largest change of scale, as a share; of a strong view half of the largest cut", low=0, high=0.45
@@ -107,8 +108,8 @@ class Siamese(EncodingMethod):
                 raise ValueError(f"{name} has no effect on comparison={self.comparison}: leave it out")
 
     def _check(self, images):
-        if self.views == "strong" and images.shape[-1] != 3:
-            raise ValueError(f"strong views (VIEWS) need images of three colours; received {images.shape[-1]}")
+        if self.views == "strong" and images.shape[-1] not in (1, 3):
+            raise ValueError(f"strong views (VIEWS) need images of one or three channels; received {images.shape[-1]}")
         self.n_components = min(self.n_components, self.embedding_dim, len(images))
 
     def _build(self, image_shape):
@@ -125,7 +126,8 @@ class Siamese(EncodingMethod):
     def view(self, number: int) -> keras.Sequential:
         """A random view of each image of a batch, in the graph; each number draws anew."""
         strong = self.views == "strong"
-        return random_view(self.rotation, self.zoom, strong, 2 * self.seed + number, name=f"view{number}")
+        how = {"flip": self.flip, "colours": self.encoder_.input_shape[-1] == 3}
+        return random_view(self.rotation, self.zoom, strong, 2 * self.seed + number, f"view{number}", **how)
 
     def _model(self, steps_per_call) -> PairModel:
         images = self.encoder_.input

@@ -12,19 +12,24 @@ from keras import ops
 from deepcluster_tf.networks.convolutional import convolutional_decoder, convolutional_encoder, convolutional_padding
 from deepcluster_tf.networks.dense import dense_decoder, dense_encoder
 from deepcluster_tf.networks.pooling import pooling_decoder, pooling_encoder
+from deepcluster_tf.networks.pretrained import backbone, package_of, require_backbone, require_colours
 from deepcluster_tf.networks.residual import residual_decoder, residual_encoder
 from deepcluster_tf.networks.sizes import require_multiples
 from deepcluster_tf.networks.strided import strided_encoder
 from deepcluster_tf.networks.variational import variational_decoder, variational_encoder
 
 __all__ = [
+    "backbone",
     "convolutional_decoder",
     "convolutional_encoder",
     "convolutional_padding",
     "dense_decoder",
     "dense_encoder",
+    "package_of",
     "pooling_decoder",
     "pooling_encoder",
+    "require_backbone",
+    "require_colours",
     "require_multiples",
     "residual_decoder",
     "residual_encoder",

@@ -10,8 +10,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from deepcluster_tf import clustering, datasets, metrics
-from deepcluster_tf.experiments import pictures
+from deepcluster_tf.experiments import pictures, results
 from deepcluster_tf.experiments.protocols.base import Protocol
+from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
@@ -19,7 +20,7 @@ from deepcluster_tf.settings import setting
 NEIGHBORS, SHOWN, THUMBNAILS = 10, 12, 150
 TRIVIAL = 0.95  # the share of the images above which one cluster is no clustering
 SUBSETS = {"agglomerative": 10_000, "affinity": 2_000}  # whose memory grows with the square of the images
-WAYS = ("random", "kmeans", "mixture", "power_iteration", *SUBSETS)
+WAYS = ("random", "kmeans", "mixture", "n2d", "power_iteration", *SUBSETS)
 HOW = {"acc": ", one to one", "purity": ", majority class"}
 
 
@@ -28,10 +29,21 @@ class Clusterings(Protocol):
     """How Schultz scores encodings: the adjusted Rand index of several clusterings, an equivalent accuracy.
 
     The method never sees a label. It is fitted to all images, and all are clustered; what does not fit into memory is
-    clustered on the first images of a random order.
+    clustered on the first images of a random order. With `supervision` it is told some labels, if it takes any.
     """
 
     sample: int = setting(0, "cluster and search this many images, drawn at random; 0 for all", low=0)
+    ways: tuple[str, ...] = setting(
+        ("random", "kmeans", "mixture", "n2d", "power_iteration", "agglomerative", "affinity"),
+        "the clusterings, beside those that are the method's own",
+    )
+    queries: int = setting(0, "look for the nearest of this many images, drawn at random; 0 for all", low=0)
+    supervision: float = setting(0.0, "share of supervised images", low=0, below=1)
+
+    @property
+    def named(self) -> dict:
+        """What the run's variant and its record name beside the method's settings."""
+        return {"supervision": self.supervision} if self.supervision else {}
 
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
@@ -42,11 +54,16 @@ class Clusterings(Protocol):
             raise ValueError(
                 f"CLUSTERS must be at most the {most} images of a clustering; received {method.n_clusters}"
             )
+        self._labels = supervised_labels(dataset.labels, self.supervision, method.seed)
         method.check(dataset.images)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
-        method.fit(dataset.images, directory=work, **how)
-        order = np.random.default_rng(method.seed).permutation(len(dataset.images))
+        how["shared"] = results.ROOT / "pretrained" / results.folder_name(data)
+        if method.in_stages:
+            known = (dataset.labels >= 0).all()
+            how["score"] = (lambda clusters: metrics.scores(dataset.labels, clusters)) if known else None
+        method.fit(dataset.images, self._labels if self.supervision else None, directory=work, **how)
+        order = order_of(method, len(dataset.images))
         rows = np.sort(order[: self.sample or len(order)])
         images, classes = dataset.images[rows], dataset.labels[rows]
         z = method.transform(images)
@@ -54,25 +71,32 @@ class Clusterings(Protocol):
         found["seconds"]["training"] = round(sum(row["seconds"] for row in method.history_), 1)
         found["seconds"] |= method.seconds_
         found["notices"] += method.notices_
+        if method.in_stages:
+            found["stages"] = method.stages_
         found["sparsity"], found["invariance_centred"] = sparsity(z), invariance(method, dataset.images[order[:2000]])
-        kept, scores = search(method, images, classes, z, dataset.class_names, how["progress"])
+        queries = np.sort(order_of(method, len(z))[: self.queries or len(z)])
+        kept, scores = search(method, images, classes, z, dataset.class_names, queries, how["progress"])
         found["metrics"] |= scores
         if method.decoder_ is not None:
             kept |= pictures.reconstructions(method, images, classes)
         kept |= {"thumbnails": dataset.images[order[:THUMBNAILS]], "rows": order[:THUMBNAILS]}
         return {**found, "arrays": {"pictures": kept}}
 
+    def _ways(self, method) -> list[str]:
+        own = [way for way in method.assigners_ if way not in WAYS]
+        return [way for way in WAYS if way in self.ways] + own
+
     def _cluster(self, method, dataset, rows, z, progress: bool) -> dict:
         images, classes, n = dataset.images[rows], dataset.labels[rows], len(dataset.images)
         known = (classes >= 0).all()
         curve = metrics.accuracy_curve(classes, len(dataset.class_names)) if known else None
-        found = {"metrics": {}, "cluster_sizes": {}, "clusters": {}, "notices": [], "seconds": {}}
+        found = {"metrics": {}, "cluster_sizes": {}, "clusters": {}, "notices": [], "seconds": {}, "starts": {}}
         found["accuracy_curve"] = curve.tolist() if known else []
-        order = np.random.default_rng(method.seed).permutation(len(z))
-        for by in tqdm(WAYS, "clustering", disable=not progress, leave=False, unit="way"):
+        order = order_of(method, len(z))
+        for by in tqdm(self._ways(method), "clustering", disable=not progress, leave=False, unit="way"):
             start = time.perf_counter()
             some = order[: SUBSETS[by]] if by in SUBSETS else slice(None)
-            clusters = assign(method, by, images, z[some])
+            clusters, starts = assign(method, by, images, z[some])
             found["seconds"][by] = round(time.perf_counter() - start, 1)
             if clusters is None:
                 found["notices"].append(f"{by} did not converge")
@@ -87,13 +111,27 @@ class Clusterings(Protocol):
             if by != "random":
                 found["clusters"][by] = np.full(n, -1)  # an image that was not among those clustered
                 found["clusters"][by][rows[some]] = clusters
+            if known and starts:  # the likeliest first
+                found["starts"][by] = [metrics.scores(classes[some], each)["acc"] for each in starts]
             if known:
                 found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == n)
         return found
 
 
-def search(method, images, classes, z, class_names, progress: bool) -> tuple[dict, dict]:
-    """Precision among the ten nearest of every image, class by class; pictures of a search for each class.
+def order_of(method, n: int) -> np.ndarray:
+    """A random order of n images, the same whenever it is asked for."""
+    return np.random.default_rng(method.seed).permutation(n)
+
+
+def search(method, images, classes, z, class_names, queries, progress: bool) -> tuple[dict, dict]:
+    """Precision among the ten nearest of images, class by class; pictures of a search for each class.
+
+    Args:
+        method: fitted.
+        images, classes, z: all images, their classes and embeddings.
+        class_names: of the data set.
+        queries: int (q,), the rows whose nearest are judged.
+        progress: show a bar.
 
     Returns:
         pictures "targets" and "similar", uint8, and scores; without classes, ten searches and no scores.
@@ -103,28 +141,35 @@ def search(method, images, classes, z, class_names, progress: bool) -> tuple[dic
     kept = {"targets": images[targets], "similar": images[clustering.most_similar(z, targets, SHOWN, **how)]}
     if not (classes >= 0).all() or len(z) <= NEIGHBORS:
         return kept, {}
-    everyone, label = np.arange(len(z)), "searching" if progress else None
-    nearest = clustering.most_similar(z, everyone, NEIGHBORS + 1, progress=label, **how)
-    precision = clustering.precision_by_class(nearest, everyone, classes, NEIGHBORS)
-    where = f"share of the class among the {NEIGHBORS} nearest of each of the class's images"
+    label = "searching" if progress else None
+    nearest = clustering.most_similar(z, queries, NEIGHBORS + 1, progress=label, **how)
+    precision = clustering.precision_by_class(nearest, queries, classes, NEIGHBORS)
+    whose = "each" if len(queries) == len(z) else f"each of {len(queries):,}"
+    where = f"share of the class among the {NEIGHBORS} nearest of {whose} of the class's images"
     values = {f"precision_{n}": p for n, p in zip(class_names, precision) if not np.isnan(p)}  # a sample may lack one
     values = {"precision": np.nanmean(precision), **values}
-    return kept, {name: {"value": float(p), "protocol": where, "n": len(z)} for name, p in values.items()}
+    return kept, {name: {"value": float(p), "protocol": where, "n": len(queries)} for name, p in values.items()}
 
 
-def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> np.ndarray | None:
-    """Clusters, int (n,), of embeddings z, or of the images where the fitted method assigns them itself."""
+def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    """Clusters, int (n,), of embeddings z, or of the images where the fitted method assigns them itself; None if none.
+
+    Beside them the clusters of each start, where the choice among starts is reported.
+    """
     k, seed = method.n_clusters, method.seed
     match by:
         case "random":
-            return np.random.default_rng(seed).integers(0, k, len(z))
+            return np.random.default_rng(seed).integers(0, k, len(z)), []
         case "agglomerative":
-            return clustering.agglomerative(z, k)
+            return clustering.agglomerative(z, k), []
         case "affinity":
-            return clustering.affinity_propagation(z, k, seed)
+            return clustering.affinity_propagation(z, k, seed), []
         case "power_iteration":
-            return clustering.power_iteration(z, k, seed=seed)
-    return method.predict(images, by)
+            return clustering.power_iteration(z, k, seed=seed), []
+        case "n2d":
+            found = clustering.N2D(n_clusters=k, seed=seed).fit(z)
+            return found.labels_, found.starts_
+    return method.predict(images, by), []
 
 
 def trivial(by: str, clusters: np.ndarray) -> list[str]:

@@ -1,6 +1,7 @@
 """What the methods share: settings by name, checked input, a fit that resumes; an encoding that is then clustered."""
 
+from deepcluster_tf.methods.base.backbone import BackboneMethod
 from deepcluster_tf.methods.base.encoding import EncodingMethod
 from deepcluster_tf.methods.base.method import Method, whole_or_nothing
 
-__all__ = ["EncodingMethod", "Method", "whole_or_nothing"]
+__all__ = ["BackboneMethod", "EncodingMethod", "Method", "whole_or_nothing"]

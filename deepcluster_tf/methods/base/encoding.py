@@ -24,6 +24,7 @@ class EncodingMethod(Method):
     `kmeans_` and `mixture_`.
     """
 
+    in_stages = False  # whether `fit` takes labels and `score`, and leaves `stages_`
     by_dot_product = False  # whether encodings are compared by their dot product, rather than by their cosine
     starts_a_mixture = 1  # starts of k-means for each start of the mixture
     n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
@@ -35,6 +36,7 @@ class EncodingMethod(Method):
         labels: np.ndarray | None = None,
         *,
         directory: Path | str | None = None,
+        shared: Path | str | None = None,
         progress: bool = True,
         strategy=None,
     ) -> EncodingMethod:
@@ -44,6 +46,7 @@ class EncodingMethod(Method):
             images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
             labels: not used; there for a common interface.
             directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
+            shared: where that goes which several fits to these images have in common; None: into `directory`.
             progress: show bars.
             strategy: a `tf.distribute.Strategy` to train under.
 
@@ -56,7 +59,9 @@ class EncodingMethod(Method):
         """
         images = self.check(images)
         self.history_, self.n_iter_, self.converged_ = [], 0, None  # of a method that trains no network
-        self._learn(images, directory and Path(directory), progress, strategy)
+        directory = directory and Path(directory)
+        self._shared = Path(shared) if shared else directory
+        self._learn(images, directory, progress, strategy)
         self._cluster(images, progress)
         return self
 
@@ -98,16 +103,16 @@ class EncodingMethod(Method):
 
     def _build_assigners(self) -> None:
         """The clusterings as layers, so that they are saved and exported with the encoder."""
-        self.assigners_ = {
-            "kmeans": ClusteringLayer(self.n_clusters, name="kmeans"),  # its largest assignment is the nearest centre
-            "mixture": self._mixture_layer(),
-        }
-        self._posteriors, self._clusters = {}, {}
-        for by, layer in self.assigners_.items():
-            self._posteriors[by] = fitting.batched(keras.Model(self.encoder_.input, layer(self.encoder_.output)))
-            self._clusters[by] = fitting.batched(
-                lambda images, training, by=by: self._cluster_of(self.encoder_(images, training=training), by)
-            )
+        self.assigners_, self._posteriors, self._clusters = {}, {}, {}
+        self._add_assigner("kmeans", ClusteringLayer(self.n_clusters, name="kmeans"))  # its largest is the nearest
+        self._add_assigner("mixture", self._mixture_layer())
+
+    def _add_assigner(self, by: str, layer: keras.layers.Layer) -> None:
+        """One more way from embeddings to clusters: a layer whose outputs are soft assignments, and with `logits`."""
+        layer.build((None, self.encoder_.output_shape[1]))
+        self.assigners_[by] = layer
+        self._posteriors[by] = fitting.batched(layer)
+        self._clusters[by] = fitting.batched(lambda z, training: self._cluster_of(z, by))
 
     def _mixture_layer(self):
         if not self.n_components:
@@ -135,7 +140,7 @@ class EncodingMethod(Method):
         self._require_fitted()
         if by not in (None, *self.assigners_):
             raise ValueError(f"by must be {' or '.join(self.assigners_)}; received {by!r}")
-        return getattr(self, what)[by or self.assign_by](self.checked_images(images, self.encoder_.input_shape[1:]))
+        return getattr(self, what)[by or self.assign_by](self.transform(images))
 
     def _cluster_of(self, z, by: str):
         """The cluster of each embedding, int64 (n,), in the graph."""

@@ -15,6 +15,7 @@ from deepcluster_tf.reporting.tables.markdown import DASH, cell
 WAYS = {
     "kmeans": "k-means",
     "mixture": "Gaussian mixture",
+    "n2d": "UMAP and a mixture",
     "power_iteration": "power iteration",
     "agglomerative": "agglomerative",
     "affinity": "affinity propagation",
@@ -110,17 +111,6 @@ def _precision_by_class(of: Table, root: Path | None) -> str:
     return markdown.rows(["Precision of the ten nearest of", *names], lines) if lines else ""
 
 
-def _notices(of: Table, root: Path | None) -> list[str]:
-    """What went otherwise than planned, a line a run; nothing where nothing did."""
-    lines = [
-        f"- {row.label}, seed {run['seed']}: {'; '.join(run['notices'])}"
-        for row in of.rows
-        for run in running.runs_of(row, root)
-        if run["notices"]
-    ]
-    return ["What went otherwise than planned:", "", *lines, ""] if lines else []
-
-
 def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = (), by: str = "kmeans") -> list[str]:
     """What Schultz claims, confirmed or refuted by the adjusted Rand index of a clustering.
 
@@ -169,7 +159,7 @@ def page(of: Table, root: Path | None = None) -> str:
         lines += [f"## The paper's claims, by {WAYS[by]}", ""]
         lines += [*claims(found, learned, beyond, by), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(of, root), ""]
-    lines += [_precision_by_class(of, root), "", *_notices(of, root), of.protocol, ""]
+    lines += [_precision_by_class(of, root), "", *markdown.notices(of, root), of.protocol, ""]
     lines += [EXPLAINED, ""]
     lines += ["The figure of losses shows the plateau at 0.5, where deep networks learn from very small batches:", ""]
     lines += [f"- {row.label}: `{_command(row)}`" for row in of.drawn] + [""]

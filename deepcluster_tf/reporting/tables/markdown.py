@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import Experiment, Table
+from deepcluster_tf.experiments import Experiment, Table, running
 
 DASH = "–"
 
@@ -43,6 +44,17 @@ def heading(of: Table) -> str:
     papers = dict.fromkeys([of.paper, *(experiment.paper for experiment in experiments_of(of))])
     said = "; with methods of ".join(f"{name} ({experiments.paper(name).cite()})" for name in papers)
     return f"# {of.name}: {of.where} of {said}"
+
+
+def notices(of: Table, root: Path | None) -> list[str]:
+    """What went otherwise than planned, a line a run; nothing where nothing did."""
+    lines = [
+        f"- {row.label}, seed {run['seed']}: {'; '.join(run['notices'])}"
+        for row in of.rows
+        for run in running.runs_of(row, root)
+        if run["notices"]
+    ]
+    return ["What went otherwise than planned:", "", *lines, ""] if lines else []
 
 
 def deviations(method: type) -> list[str]:

@@ -1,0 +1,85 @@
+"""Features of a network that is not trained: made once for some images, kept on disk, gone on with after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from deepcluster_tf.files import locked, read_json, write_json
+
+BLOCK, STEP = 5000, 250  # images between two notes of how far it came, and between two movements of the bar
+
+
+def kept_features(
+    embed: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    width: int,
+    directory: Path | None,
+    made_of: dict,
+    progress: bool = True,
+) -> np.ndarray:
+    """The features of all images as an array on disk, made where they are not there yet.
+
+    Several runs share them: one makes them, the others wait. Memory does not grow with the number of images.
+
+    Args:
+        embed: (m, height, width, channels) -> float (m, width).
+        images: (n, height, width, channels).
+        width: features an image.
+        directory: where they are kept, and no others; None keeps them in memory.
+        made_of: what they depend on, JSON types: the network, the images' digest.
+        progress: show a bar of images.
+
+    Returns:
+        float16 (n, width), a memory map that is read only.
+
+    Raises:
+        ValueError: the folder holds features of something else, or damaged ones.
+        OSError: they cannot be written.
+    """
+    if directory is None:
+        starts = tqdm(range(0, len(images), STEP), "features", disable=not progress, unit="batch")
+        return np.concatenate([np.float16(embed(images[start : start + STEP])) for start in starts])
+    path, index = directory / "features.npy", directory / "features.json"
+    made_of = json.loads(json.dumps({**made_of, "shape": [len(images), width]}))
+    with locked(directory, wait=True):
+        done = _blocks(path, index, made_of) if index.exists() else []
+        mode = {"mode": "r+"} if done else {"mode": "w+", "dtype": np.float16, "shape": (len(images), width)}
+        features = np.lib.format.open_memmap(path, **mode) if BLOCK * len(done) < len(images) else None
+        starts = range(BLOCK * len(done), len(images), BLOCK)
+        with tqdm(total=len(images), initial=min(BLOCK * len(done), len(images)), desc="features", unit="image",
+                  disable=not progress or features is None) as bar:  # fmt: skip
+            for start in starts:
+                block = images[start : start + BLOCK]
+                for first in range(0, len(block), STEP):
+                    some = block[first : first + STEP]
+                    features[start + first : start + first + len(some)] = embed(some)
+                    bar.update(len(some))
+                features.flush()
+                done.append(_digest(features[start : start + BLOCK]))
+                write_json(index, {"made_of": made_of, "blocks": done})
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _blocks(path: Path, index: Path, made_of: dict) -> list[str]:
+    """The digests of the blocks that are there, after a look whether they are what was written."""
+    noted = read_json(index)
+    if noted.get("made_of") != made_of:
+        raise ValueError(f"{path.parent} holds features of other images or of another network: remove it")
+    try:
+        features = np.lib.format.open_memmap(path, mode="r")
+        found = [_digest(features[BLOCK * i : BLOCK * (i + 1)]) for i in range(len(noted["blocks"]))]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is missing or damaged: remove {path.parent} to make the features anew") from error
+    if found != noted["blocks"]:
+        raise ValueError(f"{path} is damaged: remove {path.parent} to make the features anew")
+    return found
+
+
+def _digest(block: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(block)).hexdigest()

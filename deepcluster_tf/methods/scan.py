@@ -1,0 +1,403 @@
+"""SCAN: semantic clustering by adopting nearest neighbours (Van Gansbeke et al., 2020; named in Singh's slides).
+
+Three stages. A pretext gives embeddings in which neighbours are mostly of one class: a contrastive encoder, or a
+pretrained network that stays frozen. Then heads learn to put an image and its neighbours into one cluster, and all
+images into clusters of like sizes. Last, the images of which the best head is sure become labels for all.
+
+Deviations from the paper:
+1. The contrastive encoder is `Siamese`, small enough for two cores, not a ResNet-18; Adam everywhere.
+2. With a frozen backbone the heads see features, and only they learn: nothing is moved in clustering, and in
+   self-labelling every second value is dropped instead.
+3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
+   so for checkpoints. The entropy weighs 1 in that loss, as in the paper's validation.
+4. Known labels, where some are given, take the place of the neighbour's assignment, as SDCEC sets rows of its target,
+   and of the pseudo-label in self-labelling; the heads begin towards the mean embeddings of their classes, as SDCEC's
+   centres do. The paper knows no labels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from deepcluster_tf import clustering, fitting, losses, networks
+from deepcluster_tf.files import copy, locked, read_npz, replacing
+from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.layers import ClusterHead
+from deepcluster_tf.methods.base import BackboneMethod, whole_or_nothing
+from deepcluster_tf.methods.siamese import Siamese
+from deepcluster_tf.networks import to_unit
+from deepcluster_tf.settings import setting
+
+PRETEXT = {"comparison": "contrastive", "views": "strong", "temperature": 0.2}
+DROPPED = 0.5  # of a feature's values, for want of views
+LEAST = 0.1  # of the mean size of a cluster, below which a head's cluster counts as empty
+
+
+@dataclass(kw_only=True, eq=False)
+class SCAN(BackboneMethod):
+    """Clusters by nearest neighbours, on a contrastive encoder or a frozen backbone.
+
+    Attributes after `fit`:
+        encoder_: Keras model. kmeans_, mixture_: fitted to its embeddings. assigners_: these as Keras layers by name,
+            and "scan", the head.
+        labels_: int64 (n,). history_: a list of dicts, one an epoch. notices_: what went otherwise than planned.
+        stages_: a dict a stage: its name, the share of confident images, and what `score` said.
+        head_losses_: float (heads,), by which the head was chosen.
+    """
+
+    in_stages = True
+
+    n_clusters: int = setting(10, "number of clusters", low=2)
+    stages: int = setting(3, "2: pretext and clustering, 3: self-labelling too", low=2, high=3)
+    backbone: str = setting(
+        "none",
+        "none: a contrastive encoder of its own; or a network that stays frozen: EfficientNetLite0, 1 or 2, or one of "
+        "keras.applications, such as ResNet50",
+    )
+    backbone_side: int = setting(
+        0, "height and width at which a backbone sees the images; 0 for those of its training", low=0
+    )
+    pretext_epochs: int = setting(100, "of the contrastive encoder", low=0)
+    neighbors: int = setting(20, "nearest images of which one is drawn at each step", low=1)
+    entropy_weight: float = setting(5.0, "of the entropy of a batch's mean assignment", low=0, high=1e6)
+    heads: int = setting(10, "that learn side by side; the one of the least loss is kept", low=1)
+    batch_size: int = setting(1000, "images a step", low=2)
+    epochs: int = setting(50, "of clustering", low=0)
+    learning_rate: float = setting(1e-4, "of clustering and self-labelling", low=1e-6, high=1)
+    self_labelling_epochs: int = setting(20, "of self-labelling", low=0)
+    confidence: float = setting(0.99, "above which an assignment becomes a label", low=0, below=1)
+    n_components: int = setting(
+        50, "principal components that the mixture sees, at most the values and the images", low=1
+    )
+    assign_by: str = setting("scan", "whose clusters `predict` gives", choices=("scan", "mixture", "kmeans"))
+    n_init: int = setting(3, "starts of k-means and of the mixture", low=1)
+    seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+
+    def check_settings(self) -> None:
+        """Refuse settings out of range, before there are data; raises ValueError."""
+        super().check_settings()
+        if self._frozen:
+            networks.require_backbone(self.backbone)
+        for name in ("pretext_epochs",) if self._frozen else ("backbone_side",):
+            if getattr(self, name) != self.defaults()[name]:
+                raise ValueError(f"{name} has no effect with the backbone {self.backbone}: leave it out")
+
+    def _check(self, images):
+        self._require_at_most("neighbors", len(images) - 1)
+        if self._frozen:
+            networks.require_colours(images.shape[1:])
+        self.n_components = min(self.n_components, len(images))
+
+    @property
+    def _frozen(self) -> bool:
+        return self.backbone != "none"
+
+    @whole_or_nothing
+    def fit(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        directory: Path | str | None = None,
+        shared: Path | str | None = None,
+        score: Callable[[np.ndarray], dict] | None = None,
+        progress: bool = True,
+        strategy=None,
+    ) -> SCAN:
+        """Carry out the stages, then cluster the embeddings by k-means and a mixture too.
+
+        Args:
+            images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
+            labels: int (n,), the cluster that an image is known to belong to, -1 where unknown; None: all unknown.
+            directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
+            shared: where that goes which several fits to these images have in common; None: into `directory`.
+            score: clusters (n,) -> named numbers to report after each stage; they reach the report alone.
+            progress: show bars.
+            strategy: a `tf.distribute.Strategy` to train the contrastive encoder under.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: settings, images or labels are out of range, or `directory` belongs to another fit.
+            FloatingPointError: the loss is no longer a number.
+        """
+        self._labels = self.checked_labels(labels, len(images), self.n_clusters)
+        self._score = score or (lambda clusters: {})
+        return super().fit(images, directory=directory, shared=shared, progress=progress, strategy=strategy)
+
+    def _learn(self, images, directory, progress, strategy):
+        self.stages_, self._found = [], []
+        data = self._make_features(images, progress) if self._frozen else self._contrast(images, progress, strategy)
+        self._build_assigners()
+        z = self.transform(images)
+        if self._frozen:
+            self._normal = layers.Normalization(name="normal")
+            self._normal.adapt(z)
+        nearest = self._nearest(z, directory, progress)
+        self._clustering(data, z, nearest, directory, progress)
+        if self.stages > 2:
+            self._self_labelling(data, directory, progress)
+
+    # ------------------------------------------------------------------ 1: the pretext, and its neighbours
+
+    def _pretext(self) -> Siamese:
+        return Siamese(**PRETEXT, epochs=self.pretext_epochs, seed=self.seed)
+
+    def _contrast(self, images, progress, strategy):
+        pretext = self._pretext()
+        settings = {name: value for name, value in pretext.get_params().items() if name not in ("n_clusters", "n_init")}
+        name = f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{self.seed}"
+        self._of_pretext = self._shared and self._shared / name
+        with locked(self._of_pretext, wait=True) if self._shared else contextlib.nullcontext():
+            pretext._learn(images, self._of_pretext, progress, strategy)
+        self.encoder_, self._view = pretext.encoder_, pretext.view
+        self._embed = fitting.batched(self.encoder_)
+        return images
+
+    def _nearest(self, z, directory, progress) -> np.ndarray:
+        """The nearest images of each by the cosine of their embeddings, int (n, neighbors), without itself."""
+        place = self._place if self._frozen else directory
+        kept = place and place / f"neighbors-{self.neighbors}.npz"
+        digest = np.array(checkpoints.digest(z))
+        if kept and kept.exists() and (found := read_npz(kept, ("nearest", "of")))["of"] == digest:
+            return found["nearest"]
+        everyone = np.arange(len(z))
+        found = clustering.most_similar(z, everyone, self.neighbors + 1, progress="neighbours" if progress else None)
+        others = [row[row != i][: self.neighbors] for i, row in enumerate(found)]
+        nearest = np.array(others, np.int32)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(kept) as part:
+                np.savez(part, nearest=nearest, of=digest)
+        return nearest
+
+    # ------------------------------------------------------------------ 2: clustering
+
+    def _clustering(self, data, z, nearest, directory, progress):
+        """Train the heads, and keep the one of the least loss."""
+        keras.utils.set_random_seed(self.seed)
+        own, theirs = (keras.Input(self._shape(data), name=name) for name in ("own", "neighbor"))
+        heads, split = layers.Dense(self.heads * self.n_clusters, name="heads"), Split(self.heads, name="split")
+        moved = [split(heads(self._trunk(self._moved(x, number)))) for number, x in enumerate((own, theirs))]
+        model = NeighborModel([own, theirs], {"pairs": Pairs(name="pairs")(moved)}, name="scan")
+        model.nearest, model.seed = ops.convert_to_tensor(nearest), self.seed
+        model.known = ops.convert_to_tensor(one_hot(self._labels, self.n_clusters))
+        heads.set_weights(self._told_heads(*heads.get_weights(), z))
+        loss = lambda known, pairs: clustering_loss(known, pairs, self.entropy_weight)
+        how = {"neighbors": self.neighbors, "heads": self.heads, "entropy_weight": self.entropy_weight}
+        self._fit(model, {"pairs": loss}, data, self.epochs, directory, "clustering", how, progress)
+        p = fitting.batched(keras.Model(own, layers.Softmax()(split(heads(self._trunk(own))))))(data)
+        self.head_losses_ = np.array([head_loss(p[:, head], nearest) for head in range(self.heads)])
+        best = int(np.argmin(self.head_losses_))
+        self._head = [w.reshape(*w.shape[:-1], self.heads, -1)[..., best, :] for w in heads.get_weights()]
+        self._keep("clustering", p[:, best])
+        empty = [head for head in range(self.heads) if smallest(p[:, head]) < LEAST]
+        if empty:
+            self._found.append(
+                f"{len(empty)} of {self.heads} heads collapsed, with a cluster below {LEAST:.0%} of the mean size"
+                + (", the one kept among them: more of the entropy's weight (ENTROPY) may help" * (best in empty))
+            )
+
+    def _told_heads(self, kernel, bias, z) -> list[np.ndarray]:
+        """Weights with which the heads begin: as drawn, and for classes with labels towards their mean embedding."""
+        told = np.unique(self._labels[self._labels >= 0])
+        if len(told) < 2:
+            return [kernel, bias]
+        z = np.asarray(self._normal(z)) if self._frozen else z
+        means = np.array([z[self._labels == label].mean(axis=0) for label in told])
+        centre = means.mean(axis=0)
+        towards = (means - centre) / np.mean(np.sum((means - centre) ** 2, axis=1))
+        halfway = -np.sum(towards * (means + centre), axis=1) / 2
+        kernel, bias = kernel.reshape(-1, self.heads, self.n_clusters), bias.reshape(self.heads, self.n_clusters)
+        kernel[:, :, told] += towards.T[:, None]
+        bias[:, told] += halfway
+        return [kernel.reshape(len(kernel), -1), bias.reshape(-1)]
+
+    # ------------------------------------------------------------------ 3: self-labelling
+
+    def _self_labelling(self, data, directory, progress):
+        """Train on the images of which the head is sure, as classes."""
+        own = keras.Input(self._shape(data), name="own")
+        head = layers.Dense(self.n_clusters, activation="softmax", name="head")
+        strong = layers.Dropout(DROPPED, seed=self.seed)(own) if self._frozen else self._moved(own, 2)
+        model = SelfLabelModel(own, {"labels": head(self._trunk(strong))}, name="self-labelling")
+        head.set_weights(self._head)
+        teacher = keras.Model(own, head(self._trunk(own)))
+        model.teacher, model.confidence = lambda x: teacher(x, training=False), self.confidence
+        model.known = ops.convert_to_tensor(one_hot(self._labels, self.n_clusters))
+        how = {"confidence": self.confidence, "head": checkpoints.digest(self._head[0])}
+        epochs = self.self_labelling_epochs
+        self._fit(
+            model, {"labels": "categorical_crossentropy"}, data, epochs, directory, "self-labelling", how, progress
+        )
+        self._head = head.get_weights()
+        self._keep("self-labelling", fitting.batched(teacher)(data))
+
+    # ------------------------------------------------------------------ what both stages share
+
+    def _shape(self, data) -> tuple[int, ...]:
+        return data.shape[1:]
+
+    def _moved(self, x, number: int):
+        """A strongly moved view of images; features stay as they are."""
+        return x if self._frozen else self._view(number)(x)
+
+    def _trunk(self, x):
+        """What the heads see: embeddings of images, or features, each value with mean 0 and deviation 1."""
+        return self._normal(x) if self._frozen else self.encoder_(x)
+
+    def _fit(self, model, loss, data, epochs, directory, stage, how, progress):
+        """Train a stage's model, from wherever it stopped."""
+        place = directory and directory / stage
+        batch_size = min(self.batch_size, len(data))
+        if place:
+            mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": self.learning_rate, "seed": self.seed}
+            checkpoints.claim(place, {**mine, **how}, images=data, labels=self._labels)
+        steps = len(data) // batch_size
+        optimizer = keras.optimizers.Adam(self.learning_rate)
+        model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)
+        model.hold(data)
+        rows = lambda iteration: fitting.shuffled_rows(len(data), batch_size, self.seed, iteration, whole=True)
+        history = self._train(model, rows, steps, epochs * steps, place, stage, progress)
+        self.history_ += [{"stage": stage, **row} for row in history]
+        self.n_iter_ += epochs * steps
+        if place:
+            copy(place / "history.csv", directory / f"{stage}.csv")
+
+    def _keep(self, stage: str, p: np.ndarray) -> None:
+        """Take over the head, and note what the stage came to."""
+        kernel, bias = self._head
+        if self._frozen:  # the head that is kept sees features as they are
+            mean, deviation = (np.reshape(w, -1) for w in (self._normal.mean, ops.sqrt(self._normal.variance)))
+            kernel, bias = kernel / deviation[:, None], bias - (mean / deviation) @ kernel
+        self.assigners_["scan"].set_weights([kernel, bias])
+        sure = {"confident": float(np.mean(p.max(axis=1) > self.confidence)), "smallest": smallest(p)}
+        self.stages_.append({"stage": stage, **sure, **self._score(p.argmax(axis=1))})
+
+    def _cluster(self, images, progress):
+        super()._cluster(images, progress)
+        self.notices_ += self._found
+
+    # ------------------------------------------------------------------ the networks
+
+    def _build(self, image_shape):
+        if self._frozen:
+            self.encoder_ = networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=False)
+        else:
+            pretext = self._pretext()
+            pretext._build(image_shape)
+            self.encoder_ = pretext.encoder_
+        self._embed = fitting.batched(self.encoder_, fitting.STEP)
+        self._build_assigners()
+
+    def _build_assigners(self):
+        super()._build_assigners()
+        self._add_assigner("scan", ClusterHead(self.n_clusters, name="scan"))
+
+
+class NeighborModel(fitting.ResidentModel):
+    """A resident model of images and, for each, one of its nearest, drawn by the seed and the iteration alone."""
+
+    def _batch(self, rows):
+        seed = ops.stack([self.seed, ops.cast(self.optimizer.iterations, "int32")])
+        drawn = tf.random.stateless_uniform(ops.shape(rows), seed, 0, self.nearest.shape[1], "int32")
+        theirs = tf.gather(ops.take(self.nearest, rows, axis=0), drawn, batch_dims=1)
+        inputs = [to_unit(ops.take(self.images, which, axis=0)) for which in (rows, theirs)]
+        return inputs, {"pairs": ops.take(self.known, rows, axis=0)}
+
+
+class SelfLabelModel(fitting.ResidentModel):
+    """A resident model whose targets are its own answers of which it is sure, each class with the same weight."""
+
+    def _batch(self, rows):
+        images = to_unit(ops.take(self.images, rows, axis=0))
+        known, p = ops.take(self.known, rows, axis=0), ops.stop_gradient(self.teacher(images))
+        targets, weights = sure_labels(p, known, self.confidence)
+        return images, {"labels": targets}, {"labels": weights}
+
+
+def one_hot(labels: np.ndarray, n_clusters: int) -> np.ndarray:
+    """float32 (n, n_clusters): a row of zeros where a label is unknown, -1."""
+    return np.float32(labels[:, None] == np.arange(n_clusters))
+
+
+def clustering_loss(known, pairs, entropy_weight: float):
+    """The loss of each image, summed over the heads (SCAN, eq. 2), with known labels for the neighbour's assignment.
+
+    Args:
+        known: float (n, n_clusters), one-hot, or zeros where unknown.
+        pairs: float (n, 2, heads, n_clusters), the assignments of images and of their neighbours.
+        entropy_weight: lambda.
+
+    Returns:
+        float (n,), in nats; the entropy is that of the batch, the same for all its images.
+    """
+    p, theirs = pairs[:, 0], pairs[:, 1]
+    known = ops.expand_dims(known, 1)
+    theirs = ops.where(ops.sum(known, axis=-1, keepdims=True) > 0, known, theirs)
+    agreement = ops.sum(losses.neighbor_consistency(p, theirs), axis=1)
+    return agreement - entropy_weight * ops.sum(losses.mean_entropy(p))
+
+
+def sure_labels(p, known, confidence: float):
+    """Targets of self-labelling and the weights of the images (SCAN, eq. 3).
+
+    Args:
+        p: float (n, n_clusters), assignments of the images as they are.
+        known: float (n, n_clusters), one-hot, or zeros where unknown.
+        confidence: above which an assignment becomes a label.
+
+    Returns:
+        float (n, n_clusters), one-hot, and float (n,), 0 for images without a label; each class that occurs among the
+        labels weighs the same, and the weights' mean is 1, or 0 where nothing is sure.
+    """
+    told = ops.sum(known, axis=1) > 0
+    labels = ops.where(ops.expand_dims(told, 1), known, ops.one_hot(ops.argmax(p, axis=1), p.shape[1], dtype=p.dtype))
+    sure = ops.cast(ops.logical_or(told, ops.max(p, axis=1) > confidence), p.dtype)
+    counts = ops.sum(labels * ops.expand_dims(sure, 1), axis=0)
+    share = ops.divide_no_nan(sure, ops.sum(labels * counts, axis=1))
+    return labels, share * ops.divide_no_nan(ops.cast(ops.shape(p)[0], p.dtype), ops.sum(share))
+
+
+def head_loss(p: np.ndarray, nearest: np.ndarray) -> float:
+    """The loss of a head over all images and all their neighbours, with an entropy weight of 1, in nats.
+
+    Args:
+        p: float (n, n_clusters), assignments of the images as they are.
+        nearest: int (n, neighbors).
+    """
+    agreement = [ops.mean(losses.neighbor_consistency(p, p[column])) for column in nearest.T]
+    return float(np.mean(agreement) - losses.mean_entropy(p))
+
+
+def smallest(p: np.ndarray) -> float:
+    """The size of the smallest cluster, as a share of their mean size."""
+    sizes = np.bincount(p.argmax(axis=1), minlength=p.shape[1])
+    return float(sizes.min() / sizes.mean())
+
+
+class Split(layers.Layer):
+    """The values of several heads side by side -> float (n, heads, n_clusters)."""
+
+    def __init__(self, heads: int, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def call(self, values):
+        return ops.reshape(values, (-1, self.heads, values.shape[-1] // self.heads))
+
+
+class Pairs(layers.Layer):
+    """The logits of images and of neighbours, each (n, heads, n_clusters) -> assignments (n, 2, heads, n_clusters)."""
+
+    def call(self, pair):
+        return ops.softmax(ops.stack(pair, axis=1), axis=-1)
