@@ -143,7 +143,9 @@ def test_a_convolution_takes_its_batch_normalisation(monkeypatch):
     pretrained._take(network, weights)
 
     def norm(x, name):
-        gamma, beta, mean, variance = (weights[f"{name}.{w}"] for w in ("weight", "bias", "running_mean", "running_var"))
+        gamma, beta, mean, variance = (
+            weights[f"{name}.{w}"] for w in ("weight", "bias", "running_mean", "running_var")
+        )
         return gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta
 
     def convolved(x, name, layer):
@@ -256,7 +258,9 @@ def small_backbone(monkeypatch):
 
 
 def test_frozen_features_are_shared_and_clustered(digits, tmp_path, small_backbone):
-    method = Frozen(n_components=4, n_init=1).fit(digits.images, directory=tmp_path / "a", shared=tmp_path, progress=False)
+    method = Frozen(n_components=4, n_init=1).fit(
+        digits.images, directory=tmp_path / "a", shared=tmp_path, progress=False
+    )
     assert (tmp_path / "EfficientNetLite2-native" / "features.npy").exists()
     z = np.float32(np.float16(method._embed(digits.images)))
     np.testing.assert_array_equal(method.transform(digits.images), z)

@@ -139,9 +139,7 @@ def test_nearest_leaves_the_image_itself_out(fitted, blobs):
     unit = z / np.linalg.norm(z, axis=1, keepdims=True)
     similar = unit @ unit.T
     np.fill_diagonal(similar, -2)
-    np.testing.assert_allclose(
-        np.take_along_axis(similar, nearest, 1), -np.sort(-similar, axis=1)[:, :10], atol=1e-6
-    )
+    np.testing.assert_allclose(np.take_along_axis(similar, nearest, 1), -np.sort(-similar, axis=1)[:, :10], atol=1e-6)
 
 
 def test_known_labels_name_the_clusters(blobs):

@@ -5,7 +5,8 @@ pretrained network that stays frozen. Then heads learn to put an image and its n
 images into clusters of like sizes. Last, the images of which the best head is sure become labels for all.
 
 Deviations from the paper:
-1. The contrastive encoder is `Siamese`, small enough for two cores, not a ResNet-18; Adam everywhere.
+1. The contrastive encoder is `Siamese`, small enough for two cores, not a ResNet-18; Adam everywhere. Heads alone, on
+   a frozen backbone, learn ten times faster than the paper's 0.0001: of the two rates the loss is lower.
 2. With a frozen backbone the heads see features, and only they learn: nothing is moved in clustering, and in
    self-labelling every second value is dropped instead.
 3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
@@ -68,11 +69,16 @@ class SCAN(BackboneMethod):
     pretext_epochs: int = setting(100, "of the contrastive encoder", low=0)
     neighbors: int = setting(20, "nearest images of which one is drawn at each step", low=1)
     entropy_weight: float = setting(5.0, "of the entropy of a batch's mean assignment", low=0, high=1e6)
-    heads: int = setting(10, "that learn side by side; the one of the least loss is kept", low=1)
+    heads: int = setting(30, "that learn side by side; the one of the least loss is kept", low=1)
     batch_size: int = setting(1000, "images a step", low=2)
     epochs: int = setting(50, "of clustering", low=0)
-    learning_rate: float = setting(1e-4, "of clustering and self-labelling", low=1e-6, high=1)
-    self_labelling_epochs: int = setting(20, "of self-labelling", low=0)
+    learning_rate: float = setting(
+        0.0,
+        "of clustering and self-labelling; 0: 0.0001 for an encoder of its own, 0.001 for heads alone",
+        low=0,
+        high=1,
+    )
+    self_labelling_epochs: int = setting(50, "of self-labelling", low=0)
     confidence: float = setting(0.99, "above which an assignment becomes a label", low=0, below=1)
     n_components: int = setting(
         50, "principal components that the mixture sees, at most the values and the images", low=1
@@ -259,11 +265,12 @@ class SCAN(BackboneMethod):
         """Train a stage's model, from wherever it stopped."""
         place = directory and directory / stage
         batch_size = min(self.batch_size, len(data))
+        rate = self.learning_rate or (1e-3 if self._frozen else 1e-4)
         if place:
-            mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": self.learning_rate, "seed": self.seed}
+            mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate, "seed": self.seed}
             checkpoints.claim(place, {**mine, **how}, images=data, labels=self._labels)
         steps = len(data) // batch_size
-        optimizer = keras.optimizers.Adam(self.learning_rate)
+        optimizer = keras.optimizers.Adam(rate)
         model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)
         model.hold(data)
         rows = lambda iteration: fitting.shuffled_rows(len(data), batch_size, self.seed, iteration, whole=True)
