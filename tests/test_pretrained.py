@@ -1,4 +1,4 @@
-"""Pretrained networks: weights out of PyTorch's files, features that are kept, what frozen features are clustered to."""
+"""Pretrained networks: weights out of PyTorch's files, features that are kept and clustered."""
 
 import os
 import pickle

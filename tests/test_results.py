@@ -58,10 +58,10 @@ def test_what_two_runs_need_is_waited_for(tmp_path, capsys):
 
     def second():
         begun.set()
-        with results.locked(tmp_path, wait=True):
+        with files.locked(tmp_path, wait=True):
             order.append("second")
 
-    with results.locked(tmp_path):
+    with files.locked(tmp_path):
         thread = threading.Thread(target=second)
         thread.start()
         begun.wait()
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_locked_is_said_in_one_line(fault, tmp_path, mon
     else:
         monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks")))
     expected = rf"^{tmp_path}/run.* cannot be (written|locked) \(.+\): expected .*$"
-    with pytest.raises(OSError, match=expected) as error, results.locked(tmp_path / "run"):
+    with pytest.raises(OSError, match=expected) as error, files.locked(tmp_path / "run"):
         pass
     assert "nothing has been trained" in str(error.value)
 
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(below, tmp_p
     with pytest.raises(
         OSError, match=r"cannot be written \(.+\): expected a writable folder.*nothing has been trained"
     ):
-        results.require_writable(tmp_path / "file" / below)
+        files.require_writable(tmp_path / "file" / below)
 
 
 def test_a_result_that_cannot_be_written_says_what_to_do(tmp_path):
@@ -175,13 +175,13 @@ def test_a_result_that_cannot_be_written_says_what_to_do(tmp_path):
 def test_a_full_disk_is_noticed_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(results.Path, "write_text", full)
     with pytest.raises(OSError, match=r"cannot be written \(No space left on device\)"):
-        results.require_writable(tmp_path)
+        files.require_writable(tmp_path)
     assert names(tmp_path) == []
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path):
     for _ in range(2):
-        results.require_writable(tmp_path / "a" / "b")
+        files.require_writable(tmp_path / "a" / "b")
     assert names(tmp_path) == ["a"] and names(tmp_path / "a" / "b") == []
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from deepcluster_tf import metrics
+from deepcluster_tf import files, metrics
 from deepcluster_tf.experiments import Experiment, results, running
 from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.reporting import tables
@@ -226,7 +226,7 @@ def test_record_of_other_settings_is_not_passed_off(run_again):
 
 
 def test_two_runs_at_once_are_refused(run_again):
-    with results.locked(run_again()["directory"]), pytest.raises(ValueError, match="another process is running in"):
+    with files.locked(run_again()["directory"]), pytest.raises(ValueError, match="another process is running in"):
         run_again(force=True)
 
 

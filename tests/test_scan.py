@@ -171,14 +171,15 @@ def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
 @pytest.mark.parametrize("settings", [SMALL, FROZEN], ids=["own", "frozen"])
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(settings, blobs, tmp_path, monkeypatch):
     whole = SCAN(**settings).fit(blobs[0], progress=False)
-    original = checkpoints.History.on_epoch_end
+    original, dying = checkpoints.History.on_epoch_end, []
 
     def dies(self, epoch, logs=None):
-        if self.path and self.path.parent.name == stage and epoch == 2:
+        if self.path and self.path.parent.name == dying[-1] and epoch == 2:
             raise KeyboardInterrupt
         original(self, epoch, logs)
 
     for stage in ("clustering", "self-labelling"):
+        dying.append(stage)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(checkpoints.History, "on_epoch_end", dies)
             patch.setattr(checkpoints.Checkpoint, "__init__", every_epoch)

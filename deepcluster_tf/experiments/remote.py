@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from deepcluster_tf import machine
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.sweep import Job
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import locked, replacing
 
 RETRIES = 3  # of a task whose worker or node was lost
 SECONDS = 30  # between two copies of a task's checkpoints to a URL
@@ -221,7 +221,7 @@ def _push(root: Path, system, kept: str) -> None:
 def _write(directory: Path, files: dict[str, bytes]) -> None:
     """Write a run's files here, its result last: with it, the run is recorded."""
     directory.mkdir(parents=True, exist_ok=True)
-    with results.locked(directory):
+    with locked(directory):
         for name in sorted(files, key=lambda name: name == "result.json"):
             with replacing(directory / name) as part:
                 part.write_bytes(files[name])

@@ -12,7 +12,7 @@ import pandas as pd
 from deepcluster_tf import datasets, experiments, fitting, machine
 from deepcluster_tf.experiments import Experiment, Row, results
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import copy, replacing, sha256, sweep, write_json
+from deepcluster_tf.files import copy, locked, replacing, require_writable, sha256, sweep, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import Method
 
@@ -133,8 +133,8 @@ def run(
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
     if is_finished(directory) and not force:
         return recorded(directory, known, method.defaults())
-    results.require_writable(directory)
-    with results.locked(directory):
+    require_writable(directory)
+    with locked(directory):
         sweep(directory)
         again = is_finished(directory)
         if again:
@@ -276,6 +276,6 @@ def export(directory: Path, to: Path | None = None) -> Path:
     method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
     name = f"{result['experiment']}-{directory.parent.name}-{directory.name}"
     to = to or results.ROOT / "models" / name
-    results.require_writable(to.parent)
+    require_writable(to.parent)
     method.export(to)
     return to

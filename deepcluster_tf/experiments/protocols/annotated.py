@@ -16,7 +16,7 @@ from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import read_json, write_json
+from deepcluster_tf.files import locked, read_json, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import setting
 
@@ -239,7 +239,7 @@ def kept_reader(
     images = dataset.images[rows]
     reader = Reader(len(dataset.class_names), threshold)
     made_of = [checkpoints.digest(images), checkpoints.digest(dataset.labels[rows]), reader.steps]
-    with results.locked(directory, wait=True):
+    with locked(directory, wait=True):
         if path.exists():
             if read_json(path).get("made_of") != made_of:
                 raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 from deepcluster_tf import datasets, machine, metrics
 from deepcluster_tf.experiments import results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import copy, read_json, sha256, write_json
+from deepcluster_tf.files import copy, locked, read_json, sha256, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import setting
 
@@ -50,7 +50,7 @@ class SemiSupervised(Protocol):
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}{self.suffix}"
         pretrained = results.ROOT / "pretrained" / results.folder_name(name)
-        with results.locked(pretrained, wait=True):
+        with locked(pretrained, wait=True):
             if again and self.suffix:
                 (pretrained / "record.json").unlink(missing_ok=True)
                 shutil.rmtree(pretrained / "work", ignore_errors=True)
