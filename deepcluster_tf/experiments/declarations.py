@@ -57,8 +57,8 @@ _SIMILARITY = {
 _FROZEN = {"BACKBONE": "backbone", "SCALE": "backbone_side", "CLUSTERS": "n_clusters", **_RUN}
 _SCAN = {
     "BACKBONE": "backbone", "SCALE": "backbone_side", "STAGES": "stages", "SUP": "supervision",
-    "ENTROPY": "entropy_weight", "NEIGHBORS": "neighbors", "HEADS": "heads", "PRETEXT": "pretext_epochs", "EPOCHS": "epochs",
-    "CLUSTERS": "n_clusters", **_TRAIN,
+    "ENTROPY": "entropy_weight", "NEIGHBORS": "neighbors", "HEADS": "heads", "PRETEXT": "pretext_epochs",
+    "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
 }  # fmt: skip
 
 # ---- experiments
