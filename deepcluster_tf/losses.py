@@ -105,6 +105,25 @@ def matching_cross_entropy(_, similarities):
     return -(forth + back) / 2
 
 
+def nt_xent(_, similarities):
+    """Cross-entropy of each view's partner among all 2n - 1 other views of a batch (SimCLR, eq. 1).
+
+    Args:
+        _: not used.
+        similarities: float (n, 2, 2n), divided by the temperature: of the first and of the second view of image i with
+            the first views of all images and then their second ones; that of a view with itself is to be passed over.
+
+    Returns:
+        float (n,), in nats: the mean of both views; ln(2n - 1) where all similarities are alike.
+    """
+    n = ops.shape(similarities)[0]
+    first, second = ops.eye(n, dtype=similarities.dtype), ops.zeros((n, n), dtype=similarities.dtype)
+    itself = ops.stack([ops.concatenate(pair, axis=1) for pair in ((first, second), (second, first))], axis=1)
+    log_p = ops.log_softmax(similarities - 1e9 * itself, axis=-1)
+    partner = ops.flip(itself, axis=1)
+    return -ops.sum(log_p * partner, axis=(1, 2)) / 2
+
+
 def neighbor_consistency(p, neighbors):
     """How little an image and its neighbour agree, -ln <p, p'> (SCAN, eq. 2, first term).
 

@@ -37,7 +37,10 @@ from deepcluster_tf.methods.siamese import Siamese
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
-PRETEXT = {"comparison": "contrastive", "views": "strong", "temperature": 0.2}
+PRETEXT = {  # the contrastive encoder that two cores can train (Schultz's similarity, mended)
+    "comparison": "contrastive", "views": "strong", "temperature": 0.2, "negatives": "all", "projector": 128,
+    "normalised": True, "schedule": "cosine", "filters": (32, 64, 64, 128, 128), "strides": (2, 1, 2, 1, 2),
+}  # fmt: skip
 DROPPED = 0.5  # of a feature's values, for want of views
 LEAST = 0.1  # of the mean size of a cluster, below which a head's cluster counts as empty
 
@@ -67,6 +70,7 @@ class SCAN(BackboneMethod):
         0, "height and width at which a backbone sees the images; 0 for those of its training", low=0
     )
     pretext_epochs: int = setting(100, "of the contrastive encoder", low=0)
+    flip: bool = setting(True, "let left be right in every second view")
     neighbors: int = setting(20, "nearest images of which one is drawn at each step", low=1)
     entropy_weight: float = setting(5.0, "of the entropy of a batch's mean assignment", low=0, high=1e6)
     heads: int = setting(30, "that learn side by side; the one of the least loss is kept", low=1)
@@ -156,7 +160,7 @@ class SCAN(BackboneMethod):
     # ------------------------------------------------------------------ 1: the pretext, and its neighbours
 
     def _pretext(self) -> Siamese:
-        return Siamese(**PRETEXT, epochs=self.pretext_epochs, seed=self.seed)
+        return Siamese(**PRETEXT, flip=self.flip, epochs=self.pretext_epochs, seed=self.seed)
 
     def _contrast(self, images, progress, strategy):
         pretext = self._pretext()
@@ -165,7 +169,8 @@ class SCAN(BackboneMethod):
         self._of_pretext = self._shared and self._shared / name
         with locked(self._of_pretext, wait=True) if self._shared else contextlib.nullcontext():
             pretext._learn(images, self._of_pretext, progress, strategy)
-        self.encoder_, self._view = pretext.encoder_, pretext.view
+        self.encoder_ = pretext.encoder_
+        self._view = lambda number: pretext.view(number, images.shape[-1] == 3)
         self._embed = fitting.batched(self.encoder_)
         return images
 

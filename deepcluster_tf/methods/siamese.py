@@ -76,6 +76,14 @@ class Siamese(EncodingMethod):
     )
     embedding_dim: int = setting(128, "values of the encoding", low=1)
     filters: tuple[int, ...] = setting((32, 64, 128, 256), "of the encoder's convolutions, one each", low=1)
+    strides: tuple[int, ...] = setting((2,), "of the encoder's convolutions; the last one holds for the rest", low=1)
+    normalised: bool = setting(False, "whether batch normalisation follows the encoder's convolutions")
+    projector: int = setting(
+        0, "values of a projection of the encoding, on which alone pairs are compared; 0 for none (contrastive)", low=0
+    )
+    negatives: str = setting(
+        "matrix", "of a view: the others' second views, or all other views (contrastive)", choices=("matrix", "all")
+    )
     units: int = setting(64, "of the comparison layer", low=1)
     regularisation: float = setting(
         0.03, "weight of the mean absolute value of the encodings (of the dot product)", low=0, high=1e6
@@ -93,6 +101,7 @@ class Siamese(EncodingMethod):
     )
     batch_size: int = setting(256, "images a step", low=2)
     epochs: int = setting(50, "of training", low=0)
+    schedule: str = setting("constant", "of the learning rate, from 0.001", choices=("constant", "cosine"))
     n_components: int = setting(
         50, "principal components that the mixture sees, at most the values and the images", low=0
     )
@@ -103,7 +112,8 @@ class Siamese(EncodingMethod):
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
         super().check_settings()
-        for name, comparison in (("regularisation", "dot"), ("temperature", "contrastive")):
+        contrastive = [(name, "contrastive") for name in ("temperature", "projector", "negatives")]
+        for name, comparison in (("regularisation", "dot"), *contrastive):
             if self.comparison != comparison and getattr(self, name) != self.defaults()[name]:
                 raise ValueError(f"{name} has no effect on comparison={self.comparison}: leave it out")
 
@@ -114,8 +124,12 @@ class Siamese(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
-        self.encoder_ = networks.strided_encoder(image_shape, self.embedding_dim, self.filters)
-        if self.comparison == "contrastive":  # which is about directions alone: so are the clusterings, then
+        self.encoder_ = networks.strided_encoder(
+            image_shape, self.embedding_dim, self.filters, self.strides, self.normalised
+        )
+        if self.projector:  # which forgets what the views change, and is thrown away
+            self.projector_ = networks.projector(self.embedding_dim, self.projector)
+        elif self.comparison == "contrastive":  # which is about directions alone: so are the clusterings, then
             unit = layers.UnitNormalization(axis=-1, name="unit")(self.encoder_.output)
             self.encoder_ = keras.Model(self.encoder_.input, unit, name="encoder")
         else:
@@ -123,19 +137,23 @@ class Siamese(EncodingMethod):
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
-    def view(self, number: int) -> keras.Sequential:
+    def view(self, number: int, colours: bool = True) -> keras.Sequential:
         """A random view of each image of a batch, in the graph; each number draws anew."""
         strong = self.views == "strong"
-        how = {"flip": self.flip, "colours": self.encoder_.input_shape[-1] == 3}
+        how = {"flip": self.flip, "colours": colours}
         return random_view(self.rotation, self.zoom, strong, 2 * self.seed + number, f"view{number}", **how)
 
-    def _model(self, steps_per_call) -> PairModel:
+    def _model(self, steps_per_call: int, iterations: int = 1) -> PairModel:
         images = self.encoder_.input
-        z, other = (self.encoder_(self.view(number)(images)) for number in (0, 1))
+        colours = images.shape[-1] == 3
+        z, other = (self.encoder_(self.view(number, colours)(images)) for number in (0, 1))
         outputs, compared_by = {}, keras.losses.BinaryCrossentropy(from_logits=True)
         if self.comparison == "contrastive":
-            outputs["pairs"] = Matrix(self.temperature, name="pairs")([z, other])
-            compared_by = losses.matching_cross_entropy
+            z, other = (self.projector_(each) if self.projector else each for each in (z, other))
+            matrix, compared_by = {
+                "matrix": (Matrix, losses.matching_cross_entropy), "all": (AllViews, losses.nt_xent),
+            }[self.negatives]  # fmt: skip
+            outputs["pairs"] = matrix(self.temperature, name="pairs")([z, other])
         else:
             mismatch = Rolled(name="mismatch")(other)
             said = [self.comparison_([z, each]) for each in (other, mismatch)]
@@ -143,8 +161,9 @@ class Siamese(EncodingMethod):
         if self.comparison == "dot":
             outputs["size"] = Size(name="size")(z)
         model = PairModel(images, outputs, name="siamese")
+        cosine = keras.optimizers.schedules.CosineDecay(1e-3, max(iterations, 1))
         model.compile(
-            "adam",
+            keras.optimizers.Adam(cosine if self.schedule == "cosine" else 1e-3),
             {name: compared_by if name == "pairs" else _itself for name in outputs},
             loss_weights={name: 1.0 if name == "pairs" else self.regularisation for name in outputs},
             steps_per_execution=steps_per_call,
@@ -172,7 +191,7 @@ class Siamese(EncodingMethod):
             readings = max(READINGS, -(-steps // BETWEEN))
             call = fitting.steps_per_call(steps, most=max(steps // readings, 1))
             self._build(images.shape[1:])
-            model = self._model(call)
+            model = self._model(call, self.epochs * steps)
             model.hold(images)
         interval = -(-steps // (readings * call)) * call  # of the loss curve
         rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
@@ -181,7 +200,8 @@ class Siamese(EncodingMethod):
             model, rows, steps, self.epochs * steps, directory, self.comparison, progress, curve
         )
         self.curve_, self.n_iter_, self.converged_ = curve.rows, self.epochs * steps, None
-        self._guessing = np.log(batch_size if self.comparison == "contrastive" else 2)
+        others = {"matrix": batch_size, "all": 2 * batch_size - 1}[self.negatives]
+        self._guessing = np.log(others if self.comparison == "contrastive" else 2)
 
     def _cluster(self, images, progress):
         super()._cluster(images, progress)
@@ -258,3 +278,11 @@ class Matrix(layers.Layer):
     def call(self, pair):
         z, other = pair
         return ops.matmul(z, ops.transpose(other)) / self.temperature
+
+
+class AllViews(Matrix):
+    """The dot products of each view with all views of the batch, divided by a temperature: float (n, 2, 2n)."""
+
+    def call(self, pair):
+        views = ops.concatenate(pair, axis=0)
+        return ops.stack([ops.matmul(z, ops.transpose(views)) for z in pair], axis=1) / self.temperature

@@ -7,9 +7,13 @@ from keras import layers
 
 
 def strided_encoder(
-    image_shape: tuple[int, int, int], embedding_dim: int = 128, filters: tuple[int, ...] = (32, 64, 128, 256)
+    image_shape: tuple[int, int, int],
+    embedding_dim: int = 128,
+    filters: tuple[int, ...] = (32, 64, 128, 256),
+    strides: tuple[int, ...] = (2,),
+    normalised: bool = False,
 ) -> keras.Model:
-    """Convolutions 3x3 of stride 2, their mean over the places, and a dense embedding.
+    """Convolutions 3x3, most of stride 2, their mean over the places, and a dense embedding.
 
     The mean lets the encoding forget where in the image something is, which is what Schultz wants of it.
 
@@ -17,12 +21,36 @@ def strided_encoder(
         image_shape: (height, width, channels).
         embedding_dim: units of the embedding, which is linear.
         filters: of the convolutions, which are rectified.
+        strides: of the convolutions; the last one holds for the rest.
+        normalised: whether each convolution is followed by batch normalisation.
 
     Returns:
         a model: float32 (n, height, width, channels) in [0, 1] -> float32 (n, embedding_dim).
     """
     x = images = keras.Input(image_shape, name="images")
-    for i, n in enumerate(filters, 1):
-        x = layers.Conv2D(n, 3, 2, "same", activation="relu", name=f"conv{i}")(x)
+    for i, (n, stride) in enumerate(zip(filters, (*strides, *[strides[-1]] * len(filters))), 1):
+        if normalised:
+            x = layers.Conv2D(n, 3, stride, "same", use_bias=False, name=f"conv{i}")(x)
+            x = layers.ReLU(name=f"relu{i}")(layers.BatchNormalization(name=f"norm{i}")(x))
+        else:
+            x = layers.Conv2D(n, 3, stride, "same", activation="relu", name=f"conv{i}")(x)
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
+
+
+def projector(embedding_dim: int, dim: int) -> keras.Model:
+    """Two layers from an encoding to what a contrastive loss compares (SimCLR), of length 1.
+
+    Args:
+        embedding_dim: values of the encoding, which are also the units of the hidden layer.
+        dim: values of the projection.
+
+    Returns:
+        a model: float32 (n, embedding_dim) -> float32 (n, dim), rows of length 1.
+    """
+    z = keras.Input((embedding_dim,), name="encoding")
+    x = layers.ReLU(name="rectified")(layers.BatchNormalization(name="norm")(z))
+    x = layers.Dense(embedding_dim, use_bias=False, name="hidden")(x)
+    x = layers.ReLU(name="hidden_relu")(layers.BatchNormalization(name="hidden_norm")(x))
+    x = layers.UnitNormalization(axis=-1, name="unit")(layers.Dense(dim, name="projection")(x))
+    return keras.Model(z, x, name="projector")
