@@ -7,7 +7,7 @@ import sys
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import options
-from runners import check, main, start_tensorflow, targets
+from runners import check, extras, main, start_tensorflow, targets
 from runners.commands import COMMANDS
 
 
@@ -45,6 +45,8 @@ def run_experiment(name: str, typed: dict[str, str]) -> None:
     from deepcluster_tf.experiments import results, running
     from deepcluster_tf.reporting import tables
 
+    method, _ = running.prepare(experiment, settings, call.get("quick", False))
+    extras.install(method.packages)
     results.reference()  # refuses a damaged file before anything is trained
     print(tables.summary(running.run(experiment, settings, **call), experiment))
 

@@ -74,7 +74,8 @@ def test_imports_go_one_way(room):
 def test_no_method_imports_another():
     for path in (PACKAGE / "methods").glob("*.py"):
         names = re.findall(r"deepcluster_tf\.methods\.(\w+)", path.read_text())
-        assert set(names) <= {"base", "naming", "renewal"}, f"{path} imports {names}"
+        allowed = {"base", "naming", "renewal"} | ({"siamese"} if path.stem == "scan" else set())  # its pretext
+        assert set(names) <= allowed, f"{path} imports {names}"
 
 
 def test_imports_are_seen_wherever_they_stand(tmp_path):

@@ -52,7 +52,7 @@ def budget(experiment: Experiment, method: Method, n: int, settings: dict, quick
         setting -> epochs.
     """
     found = {}
-    for name, (first_look, least) in experiment.steps.items():
+    for name, (first_look, least) in experiment.steps.items() if method.counts_steps else ():
         an_epoch = -(-n // method.batch_size)
         if name not in settings and quick:
             found[name] = -(-first_look // an_epoch)

@@ -8,7 +8,7 @@ Deviations from the paper:
 1. The contrastive encoder is `Siamese`, small enough for two cores, not a ResNet-18; Adam everywhere. Heads alone, on
    a frozen backbone, learn ten times faster than the paper's 0.0001: of the two rates the loss is lower.
 2. With a frozen backbone the heads see features, and only they learn: nothing is moved in clustering, and in
-   self-labelling every second value is dropped instead.
+   self-labelling every second value is dropped instead. On few images they take 500 steps at least.
 3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
    so for checkpoints. The entropy weighs 1 in that loss, as in the paper's validation.
 4. Known labels, where some are given, take the place of the neighbour's assignment, as SDCEC sets rows of its target,
@@ -42,6 +42,7 @@ PRETEXT = {  # the contrastive encoder that two cores can train (Schultz's simil
     "normalised": True, "schedule": "cosine", "filters": (32, 64, 64, 128, 128), "strides": (2, 1, 2, 1, 2),
 }  # fmt: skip
 DROPPED = 0.5  # of a feature's values, for want of views
+LEAST_STEPS = 500  # of heads alone, on few images
 LEAST = 0.1  # of the mean size of a cluster, below which a head's cluster counts as empty
 
 
@@ -109,6 +110,11 @@ class SCAN(BackboneMethod):
     @property
     def _frozen(self) -> bool:
         return self.backbone != "none"
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether an experiment may set its epochs by the steps that they come to: heads alone have their own least."""
+        return not self._frozen
 
     @whole_or_nothing
     def fit(
@@ -271,10 +277,12 @@ class SCAN(BackboneMethod):
         place = directory and directory / stage
         batch_size = min(self.batch_size, len(data))
         rate = self.learning_rate or (1e-3 if self._frozen else 1e-4)
+        steps = len(data) // batch_size
+        if self._frozen:
+            epochs = max(epochs, -(-LEAST_STEPS // steps)) if epochs else 0
         if place:
             mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate, "seed": self.seed}
             checkpoints.claim(place, {**mine, **how}, images=data, labels=self._labels)
-        steps = len(data) // batch_size
         optimizer = keras.optimizers.Adam(rate)
         model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)
         model.hold(data)

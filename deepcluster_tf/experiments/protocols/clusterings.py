@@ -90,7 +90,15 @@ class Clusterings(Protocol):
         images, classes, n = dataset.images[rows], dataset.labels[rows], len(dataset.images)
         known = (classes >= 0).all()
         curve = metrics.accuracy_curve(classes, len(dataset.class_names)) if known else None
-        found = {"metrics": {}, "cluster_sizes": {}, "clusters": {}, "notices": [], "seconds": {}, "starts": {}}
+        found = {
+            "metrics": {},
+            "cluster_sizes": {},
+            "clusters": {},
+            "notices": [],
+            "seconds": {},
+            "starts": {},
+            "confusion": {},
+        }
         found["accuracy_curve"] = curve.tolist() if known else []
         order = order_of(method, len(z))
         for by in tqdm(self._ways(method), "clustering", disable=not progress, leave=False, unit="way"):
@@ -113,6 +121,9 @@ class Clusterings(Protocol):
                 found["clusters"][by][rows[some]] = clusters
             if known and starts:  # the likeliest first
                 found["starts"][by] = [metrics.scores(classes[some], each)["acc"] for each in starts]
+            if known and len(clusters) == n and by in method.assigners_:
+                counts = metrics.confusion(classes, clusters, None, method.n_clusters)
+                found["confusion"][by] = counts.tolist()
             if known:
                 found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == n)
         return found

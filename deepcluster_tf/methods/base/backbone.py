@@ -17,6 +17,12 @@ class BackboneMethod(EncodingMethod):
 
     _features_of = None  # the digest of the images whose features are kept
 
+    @property
+    def packages(self) -> list[str]:
+        """The package with the backbone's weights, unless Keras downloads them."""
+        package = networks.package_of(self.backbone)
+        return [package] if package else []
+
     def _make_features(self, images: np.ndarray, progress: bool) -> np.ndarray:
         """Features, float16 (n, d), of the images: those kept on disk, or made now."""
         self.encoder_ = networks.backbone(self.backbone, images.shape[1:], self.backbone_side)

@@ -43,6 +43,13 @@ class Method(Settings):
 
     decoder_ = None  # a method without one reconstructs nothing
 
+    counts_steps = True  # whether an experiment may set its epochs by the steps that they come to
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return []
+
     def _require_fitted(self) -> None:
         """Refuse what needs a fitted model.
 

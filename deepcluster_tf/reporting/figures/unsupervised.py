@@ -1,0 +1,94 @@
+"""Clusterings without labels: every method's scores beside those that others print, searches, confusions, losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from deepcluster_tf.experiments import Row, Table, running
+from deepcluster_tf.files import read_csv, read_npz
+from deepcluster_tf.reporting.figures.clusterings import searches
+from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, save
+from deepcluster_tf.reporting.tables import unsupervised
+
+STAGES = {
+    "clustering": "neighbours' agreement and entropy (nats, summed over heads)",
+    "self-labelling": "cross-entropy (nats)",
+}
+
+
+def scores(found: pd.DataFrame, title: str, path: Path) -> Path:
+    """ACC and NMI of every method: ours with the deviation of the seeds, and as others print them.
+
+    Args:
+        found: from `tables.unsupervised.frame`; rows without a score are left out.
+        title: of the figure.
+        path: the file.
+    """
+    found = found[found["acc"].notna()].iloc[::-1].reset_index(drop=True)
+    figure, axes = plt.subplots(figsize=(8.6, 1.4 + 0.36 * len(found)), layout="constrained")
+    for name, colour, marker, shift in (("acc", COLOURS[0], "o", 0.14), ("nmi", COLOURS[2], "s", -0.14)):
+        for printed, face in ((False, colour), (True, "white")):
+            rows = found[(found["source"] != "") == printed]
+            rows = rows[rows[name].notna()]
+            if len(rows):
+                whose = "as printed" if printed else "ours"
+                axes.errorbar(
+                    rows[name], rows.index + shift, xerr=rows[f"{name}_std"].fillna(0), fmt=marker, color=colour,
+                    mfc=face, capsize=3, label=f"{unsupervised.SCORES[name].removesuffix(' one to one')}, {whose}",
+                )  # fmt: skip
+    axes.set(xlabel="score (fraction)", xlim=(0, 1), yticks=range(len(found)), yticklabels=found["what"])
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    return save(figure, path)
+
+
+def confusion(run: dict, by: str, title: str, path: Path) -> Path:
+    """The images of each class in each cluster."""
+    figure, axes = plt.subplots(figsize=(7.6, 6.4), layout="constrained")
+    confusion_matrix(axes, np.array(run["confusion"][by]), run["class_names"])
+    axes.set_title(f"{title}, seed {run['seed']} (ACC {run['metrics'][f'acc_{by}']['value']:.4f})")
+    return save(figure, path)
+
+
+def losses(seeds: list[dict], title: str, path: Path) -> Path:
+    """The loss of each of SCAN's stages as training goes on, a line a seed."""
+    figure, panels = plt.subplots(1, len(STAGES), figsize=(9.6, 4), layout="constrained")
+    for axes, (stage, what) in zip(panels, STAGES.items()):
+        for run, colour in zip(seeds, COLOURS):
+            curve = read_csv(run["directory"] / f"{stage}.csv", ("epoch", "loss"))
+            axes.plot(curve["epoch"], curve["loss"], color=colour, lw=1.2, label=f"seed {run['seed']}")
+        axes.set(xlabel="epoch", ylabel=what, title=stage)
+        axes.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    figure.suptitle(title)
+    return save(figure, path)
+
+
+def _pictures(row: Row, seeds: list[dict], folder: Path) -> list[Path]:
+    run = seeds[0]
+    name = "-".join([row.experiment, *([] if (variant := run["directory"].parent.name) == "paper" else [variant])])
+    kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar"))
+    written = [searches(run, kept, row.experiment, folder / f"{name}-searches.png")]
+    if row.by in run.get("confusion", {}):
+        written.append(confusion(run, row.by, row.label, folder / f"{name}-confusion-{row.by}.png"))
+    if all((run["directory"] / f"{stage}.csv").exists() for run in seeds for stage in STAGES):
+        written.append(losses(seeds, row.label, folder / f"{name}-losses.png"))
+    return written
+
+
+def write(table: Table, folder: Path, root: Path) -> list[Path]:
+    """Draw what is recorded of such a table; returns the files."""
+    written = [
+        scores(unsupervised.frame(table, root), f"{table.name}: over all images", folder / f"{table.name}-scores.png")
+    ]
+    last = {running.variant_of(row) + row.experiment: row for row in table.rows}  # of a run's rows its own clustering's
+    for row in last.values():
+        seeds = running.runs_of(row, root)
+        if seeds and (seeds[0]["directory"] / "pictures.npz").exists():
+            written += _pictures(row, seeds, folder)
+    return written

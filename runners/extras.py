@@ -1,0 +1,29 @@
+"""Packages that one setting needs, installed when they are first asked for."""
+
+import importlib
+import importlib.util
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+
+def install(packages: list[str]) -> None:
+    """Install those that are missing, in the versions that the package's extras name.
+
+    Raises:
+        ValueError: pip could not.
+    """
+    missing = [name for name in packages if not importlib.util.find_spec(name.replace("-", "_"))]
+    if not missing:
+        return
+    known = {
+        re.split(r"[^\w.-]", line, maxsplit=1)[0]: line.partition(";")[0]
+        for line in metadata.requires("deepcluster_tf")
+    }
+    wanted = [known.get(name, name) for name in missing]
+    print(f"installing {', '.join(missing)} ...", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    if subprocess.run(command, check=False).returncode:
+        raise ValueError(f"pip could not install {', '.join(missing)}: expected a network or a package mirror")
+    importlib.invalidate_caches()
