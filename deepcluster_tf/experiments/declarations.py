@@ -61,6 +61,11 @@ _SCAN = {
     "PRETEXT": "pretext_epochs", "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
 }  # fmt: skip
 
+_DEEPCLUSTER = {
+    "PROTOTYPES": "prototypes", "SOBEL": "sobel", "HEAD": "head", "VIEWS": "views", "FLIP": "flip", "EPOCHS": "epochs",
+    "BATCH": "batch_size", "CLUSTERS": "n_clusters", **_TRAIN,
+}  # fmt: skip
+
 # ---- experiments
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
@@ -112,6 +117,10 @@ _BEYOND = {  # what Singh's slides name and leave to others
         "steps": {"pretext_epochs": (50, 800), "epochs": (50, 500), "self_labelling_epochs": (25, 500)},
     },
 }  # fmt: skip
+_BEYOND["deepcluster"] = {
+    "method": "deepcluster:DeepCluster", "paper": "Singh", "quick": _SAMPLE, "options": _DEEPCLUSTER,
+    "settings": {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}, "steps": {"epochs": (300, 3000)},
+}  # fmt: skip
 _BEYOND["umap"] = {  # no network at all, beside those that have one
     "method": "raw:Raw", "paper": "Akula", "quick": _SAMPLE, "options": {"CLUSTERS": "n_clusters", **_RUN},
     "settings": {"ways": ("random", "kmeans", "mixture", "n2d"), "queries": 5000, "n_init": 3},
@@ -157,8 +166,9 @@ _ALL = (
     *(_encoder(name, "", _OWN) for name in _ENCODERS),
     *(_encoder(name, "fashion", _PUBLISHED) for name in _BEYOND),
     *(_encoder(name, "mnist", _PUBLISHED) for name in ("frozen", "umap")),
-    _encoder("scan", "mnist", _PUBLISHED, flip=False),  # mirrored, a digit is another sign
-    _encoder("scan", "digits", {}, flip=False),
+    # mirrored, a digit is another sign
+    *(_encoder(name, "mnist", _PUBLISHED, flip=False) for name in ("scan", "deepcluster")),
+    *(_encoder(name, "digits", {}, flip=False) for name in ("scan", "deepcluster")),
     _encoder("umap", "digits", {}),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
@@ -341,6 +351,8 @@ _FROM_NOTHING = (
         Row("similarity, strong views, k-means", "cifar-similarity", _STRONG, **_KMEANS),
         Row("similarity, strong views, Gaussian mixture", "cifar-similarity", _STRONG, **_MIXTURE),
         Row("SCAN", "cifar-scan", by="scan"),
+        Row("DeepCluster, k-means", "cifar-deepcluster", **_KMEANS),
+        Row("DeepCluster, Gaussian mixture", "cifar-deepcluster", **_MIXTURE),
     ),
     _unsupervised("fashion", "Fashion-MNIST", Row("SCAN", "fashion-scan", by="scan")),
     _unsupervised("mnist", "MNIST", Row("SCAN", "mnist-scan", by="scan")),

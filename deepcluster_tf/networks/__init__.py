@@ -15,7 +15,7 @@ from deepcluster_tf.networks.pooling import pooling_decoder, pooling_encoder
 from deepcluster_tf.networks.pretrained import backbone, package_of, require_backbone, require_colours
 from deepcluster_tf.networks.residual import residual_decoder, residual_encoder
 from deepcluster_tf.networks.sizes import require_multiples
-from deepcluster_tf.networks.strided import projector, strided_encoder
+from deepcluster_tf.networks.strided import projector, sobel, strided_encoder
 from deepcluster_tf.networks.variational import variational_decoder, variational_encoder
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "require_multiples",
     "residual_decoder",
     "residual_encoder",
+    "sobel",
     "strided_encoder",
     "to_unit",
     "variational_decoder",

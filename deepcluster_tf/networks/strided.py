@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
 
@@ -54,3 +55,24 @@ def projector(embedding_dim: int, dim: int) -> keras.Model:
     x = layers.ReLU(name="hidden_relu")(layers.BatchNormalization(name="hidden_norm")(x))
     x = layers.UnitNormalization(axis=-1, name="unit")(layers.Dense(dim, name="projection")(x))
     return keras.Model(z, x, name="projector")
+
+
+def sobel(image_shape: tuple[int, int, int]) -> keras.Model:
+    """The edges of grey images, by two fixed filters (DeepCluster, section 4.1).
+
+    Args:
+        image_shape: (height, width, channels), one channel or three.
+
+    Returns:
+        a model: float32 (n, height, width, channels) -> float32 (n, height, width, 2), the slopes to the right and
+        downwards. It does not learn.
+    """
+    images = keras.Input(image_shape, name="images")
+    right = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    grey = np.array([0.299, 0.587, 0.114]) if image_shape[-1] == 3 else np.ones(1)
+    filters = np.stack([right, right.T], axis=-1)[:, :, None] * grey[:, None]
+    edges = layers.Conv2D(2, 3, padding="same", use_bias=False, name="edges")
+    model = keras.Model(images, edges(images), name="sobel")
+    edges.set_weights([filters])
+    model.trainable = False
+    return model

@@ -18,6 +18,7 @@ from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
 NEIGHBORS, SHOWN, THUMBNAILS = 10, 12, 150
+FEWEST = 50  # images from which UMAP has something to go by
 TRIVIAL = 0.95  # the share of the images above which one cluster is no clustering
 SUBSETS = {"agglomerative": 10_000, "affinity": 2_000}  # whose memory grows with the square of the images
 WAYS = ("random", "kmeans", "mixture", "n2d", "power_iteration", *SUBSETS)
@@ -62,7 +63,9 @@ class Clusterings(Protocol):
         if method.in_stages:
             known = (dataset.labels >= 0).all()
             how["score"] = (lambda clusters: metrics.scores(dataset.labels, clusters)) if known else None
-        method.fit(dataset.images, self._labels if self.supervision else None, directory=work, **how)
+        if self.supervision:
+            how["labels"] = self._labels
+        method.fit(dataset.images, directory=work, **how)
         order = order_of(method, len(dataset.images))
         rows = np.sort(order[: self.sample or len(order)])
         images, classes = dataset.images[rows], dataset.labels[rows]
@@ -107,7 +110,8 @@ class Clusterings(Protocol):
             clusters, starts = assign(method, by, images, z[some])
             found["seconds"][by] = round(time.perf_counter() - start, 1)
             if clusters is None:
-                found["notices"].append(f"{by} did not converge")
+                few = by == "n2d" and len(z) < FEWEST
+                found["notices"].append(f"n2d needs {FEWEST} images" if few else f"{by} did not converge")
                 continue
             found["notices"] += trivial(by, clusters)
             if by not in ("affinity", "random"):  # affinity propagation finds its own number of clusters
@@ -178,6 +182,8 @@ def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> tuple[np.ndarr
         case "power_iteration":
             return clustering.power_iteration(z, k, seed=seed), []
         case "n2d":
+            if len(z) < FEWEST:
+                return None, []
             found = clustering.N2D(n_clusters=k, seed=seed).fit(z)
             return found.labels_, found.starts_
     return method.predict(images, by), []

@@ -64,14 +64,16 @@ def _command(row: Row) -> str:
 def _grid(found: pd.DataFrame, name: str) -> str:
     """One score: a row an encoding, a column a clustering."""
     guessed = found[found["by"] == "random"].iloc[0]
+    recorded = set(found.loc[found["averaged"] > 0, "by"])  # early runs lack clusterings that came later
+    ways = {way: title for way, title in WAYS.items() if way in recorded or not recorded}
     lines = [
-        ["random guessing", *[cell(guessed[name], guessed[f"{name}_std"])] * len(WAYS), str(guessed["seeds"] or DASH)]
+        ["random guessing", *[cell(guessed[name], guessed[f"{name}_std"])] * len(ways), str(guessed["seeds"] or DASH)]
     ]
     for what, rows in found[found["by"] != "random"].groupby("what", sort=False):
         by = rows.set_index("by")
-        cells = [_scored(by.loc[way], name) for way in WAYS]
+        cells = [_scored(by.loc[way], name) for way in ways]
         lines.append([what, *cells, str(rows["seeds"].iloc[0] or DASH)])
-    return markdown.rows([f"{SCORES[name]} of", *WAYS.values(), "seeds"], lines)
+    return markdown.rows([f"{SCORES[name]} of", *ways.values(), "seeds"], lines)
 
 
 def _scored(row: pd.Series, name: str) -> str:
