@@ -207,19 +207,51 @@ def test_fill_replaces_what_is_between_the_comments():
         markdown.fill(text, "table z", "new")
 
 
+UNSUPERVISED = ("pretrained", "cifar-unsupervised", "fashion-unsupervised", "mnist-unsupervised")
+
+
+def test_clusterings_without_labels_by_hand(tmp_path):
+    printed = {"theirs": {"acc": 0.9, "acc_std": 0.02, "source": "a paper"}, "others": {"acc": 0.7, "nmi": 0.6}}
+    (tmp_path / "reference.json").write_text(json.dumps({"mnist-unsupervised": printed}))
+    for seed, acc in ((0, 0.5), (1, 0.7)):
+        scores = {
+            f"{name}_{by}": acc + 0.1 * (by == "n2d")
+            for name in ("acc", "nmi", "ari")
+            for by in ("kmeans", "mixture", "n2d")
+        }
+        more = {"seconds": {"training": 60, "encoding": 30, "kmeans": 30, "n2d": 90}, "starts": {"n2d": [acc, 0.25]}}
+        record(tmp_path, "mnist-umap", "paper", seed, {}, scores, notices=["told"] * seed, **more)
+    of = TABLES["mnist-unsupervised"]
+    found = tables._kind(of).frame(of, tmp_path).set_index("what")
+    assert found.loc["pixels, k-means", "acc"] == pytest.approx(0.6)
+    assert found.loc["pixels, UMAP and a mixture", ["acc", "acc_std"]].tolist() == pytest.approx(
+        [0.7, 0.141421], abs=1e-5
+    )
+    assert found.loc["pixels, UMAP and a mixture", "minutes"] == 3  # with training and encoding, without k-means
+    assert np.isnan(found.loc["SCAN", "acc"]) and found.loc["theirs", "seeds"] == 0
+    page = tables.page(of, tmp_path)
+    assert "| pixels, UMAP and a mixture | 0.7000 ± 0.1414 | 0.7000 ± 0.1414 | 0.7000 ± 0.1414 | 2 | 3.0 |" in page
+    assert "| SCAN | – | – | – | – | – | `make mnist-scan` |" in page
+    assert "| theirs | 0.9000 ± 0.0200 | – | – | a paper |" in page
+    assert "| others | 0.7000 | 0.6000 | – | the authors' paper or code |" in page
+    assert "- pixels, UMAP and a mixture, seed 1: 0.7000, 0.2500" in page
+    assert "seed 1: told" in page and "SCAN:\n\n1. The contrastive encoder" in page
+
+
 def test_everything_is_written(root):
     written = tables.write_all(root)
     assert [path.name for path in written] == [
         "fashion-dcec.md", "fashion-dcec-all-images.csv", "fashion-dcec-unsupervised-images.csv",
         "fashion-encodings.md", "fashion-encodings-test.csv", "fashion-encodings-training.csv",
         "mnist-vae.md", "mnist-vae.csv", "cifar-encodings.md", "cifar-encodings.csv",
+        *(f"{name}.{kind}" for name in UNSUPERVISED for kind in ("md", "csv")),
     ]  # fmt: skip
     assert all(path.stat().st_size for path in written)
 
 
 def test_figures_are_drawn_from_little_and_from_nothing(root):
     drawn = figures.write_all(root)  # no embeddings: panels in words
-    assert len(drawn) == 7
+    assert len(drawn) == 7 + len(UNSUPERVISED)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     shutil.rmtree(root / "runs")
-    assert len(figures.write_all(root)) == 6
+    assert len(figures.write_all(root)) == 6 + len(UNSUPERVISED)  # what others print is there

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.files import locked, read_json, write_json
 
-BLOCK, STEP = 5000, 250  # images between two notes of how far it came, and between two movements of the bar
+BLOCK, STEP = 5000, 100  # images between two notes of how far it came, and between two movements of the bar
 
 
 def kept_features(

@@ -146,11 +146,12 @@ class SCAN(BackboneMethod):
             ValueError: settings, images or labels are out of range, or `directory` belongs to another fit.
             FloatingPointError: the loss is no longer a number.
         """
-        self._labels = self.checked_labels(labels, len(images), self.n_clusters)
+        self._labels = labels
         self._score = score or (lambda clusters: {})
         return super().fit(images, directory=directory, shared=shared, progress=progress, strategy=strategy)
 
     def _learn(self, images, directory, progress, strategy):
+        self._labels = self.checked_labels(self._labels, len(images), self.n_clusters)
         self.stages_, self._found = [], []
         data = self._make_features(images, progress) if self._frozen else self._contrast(images, progress, strategy)
         self._build_assigners()

@@ -43,7 +43,10 @@ def scores(found: pd.DataFrame, title: str, path: Path) -> Path:
     axes.set(xlabel="score (fraction)", xlim=(0, 1), yticks=range(len(found)), yticklabels=found["what"])
     axes.set_title(title)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    if len(found):
+        figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    else:
+        axes.text(0.5, 0.5, "nothing is recorded yet", ha="center", transform=axes.transAxes)
     return save(figure, path)
 
 
