@@ -110,7 +110,6 @@ def test_rows_started_later_are_the_tail_of_the_uninterrupted_ones(n, batch_size
     ordered = batches(fitting.ordered_rows(n, batch_size), count)
     for start in {0, 1, per_epoch, 2 * per_epoch - 1}:
         assert_same(batches(fitting.ordered_rows(n, batch_size, start), count - start), ordered[start:])
-    for start in (0, per_epoch, 2 * per_epoch):
         assert_same(batches(fitting.shuffled_rows(n, batch_size, 7, start), count - start), shuffled[start:])
 
 

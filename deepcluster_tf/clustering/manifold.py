@@ -26,6 +26,7 @@ class N2D:
 
     Attributes after `fit`:
         labels_: int64 (n,). starts_: the clusters of each start, the likeliest first.
+        density_: float (n,), the logarithm of the mixture's density at each embedding.
         umap_, pca_, mixture_: fitted; pca_ is None where there was nothing to reduce.
     """
 
@@ -57,7 +58,7 @@ class N2D:
         starts.sort(key=lambda mixture: -mixture.lower_bound_)
         self.mixture_ = starts[0]
         self.starts_ = [mixture.predict(placed) for mixture in starts]
-        self.labels_ = self.starts_[0]
+        self.labels_, self.density_ = self.starts_[0], self.mixture_.score_samples(placed)
         return self
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:

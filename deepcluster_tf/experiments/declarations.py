@@ -66,6 +66,10 @@ _DEEPCLUSTER = {
     "BATCH": "batch_size", "CLUSTERS": "n_clusters", **_TRAIN,
 }  # fmt: skip
 
+_FIXMATCH = {
+    "SUP": "supervision", "TYPICAL": "typical", "FLIP": "flip", "STEPS": "iterations", "CLUSTERS": "n_clusters", **_RUN,
+}  # fmt: skip
+
 # ---- experiments
 _LARGE = {"pretraining_epochs": 3, "max_iterations": 700}  # about three minutes for 70,000 images on two cores
 _SMALL = {"pretraining_epochs": 50, "max_iterations": 700}  # seconds for two thousand
@@ -121,6 +125,10 @@ _BEYOND["deepcluster"] = {
     "method": "deepcluster:DeepCluster", "paper": "Singh", "quick": _SAMPLE, "options": _DEEPCLUSTER,
     "settings": {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}, "steps": {"epochs": (300, 3000)},
 }  # fmt: skip
+_BEYOND["fixmatch"] = {
+    "method": "fixmatch:FixMatch", "paper": "SDCEC", "options": _FIXMATCH, "settings": _FEW_WAYS,
+    "quick": {"iterations": 600, **_SAMPLE},
+}  # fmt: skip
 _BEYOND["umap"] = {  # no network at all, beside those that have one
     "method": "raw:Raw", "paper": "Akula", "quick": _SAMPLE, "options": {"CLUSTERS": "n_clusters", **_RUN},
     "settings": {"ways": ("random", "kmeans", "mixture", "n2d"), "queries": 5000, "n_init": 3},
@@ -167,8 +175,8 @@ _ALL = (
     *(_encoder(name, "fashion", _PUBLISHED) for name in _BEYOND),
     *(_encoder(name, "mnist", _PUBLISHED) for name in ("frozen", "umap")),
     # mirrored, a digit is another sign
-    *(_encoder(name, "mnist", _PUBLISHED, flip=False) for name in ("scan", "deepcluster")),
-    *(_encoder(name, "digits", {}, flip=False) for name in ("scan", "deepcluster")),
+    *(_encoder(name, "mnist", _PUBLISHED, flip=False) for name in ("scan", "deepcluster", "fixmatch")),
+    *(_encoder(name, "digits", {}, flip=False) for name in ("scan", "deepcluster", "fixmatch")),
     _encoder("umap", "digits", {}),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
@@ -354,8 +362,14 @@ _FROM_NOTHING = (
         Row("DeepCluster, k-means", "cifar-deepcluster", **_KMEANS),
         Row("DeepCluster, Gaussian mixture", "cifar-deepcluster", **_MIXTURE),
     ),
-    _unsupervised("fashion", "Fashion-MNIST", Row("SCAN", "fashion-scan", by="scan")),
-    _unsupervised("mnist", "MNIST", Row("SCAN", "mnist-scan", by="scan")),
+    *(
+        _unsupervised(
+            data, title,
+            Row("FixMatch, from the typical images of UMAP and a mixture", f"{data}-fixmatch", by="fixmatch"),
+            Row("SCAN", f"{data}-scan", by="scan"),
+        )
+        for data, title in (("fashion", "Fashion-MNIST"), ("mnist", "MNIST"))
+    ),
 )  # fmt: skip
 
 TABLES = {table.name: table for table in (_SUPERVISION, _AUTOENCODERS, _NAMES, _CIFAR, _PRETRAINED, *_FROM_NOTHING)}

@@ -1,7 +1,7 @@
 """What every fit shares: data that stay on the device, the order of the rows, the loop, checkpoints, devices."""
 
 from deepcluster_tf.fitting.devices import replicas, require_usual_keras, scope, seed_everything, start, strategy
-from deepcluster_tf.fitting.features import STEP, kept_features
+from deepcluster_tf.fitting.features import STEP, kept_arrays, kept_features
 from deepcluster_tf.fitting.loop import Draws, Progress, batched, steps_per_call, train
 from deepcluster_tf.fitting.order import ordered_rows, rows_between, shuffled_rows
 from deepcluster_tf.fitting.resident import ResidentModel
@@ -12,6 +12,7 @@ __all__ = [
     "STEP",
     "ResidentModel",
     "batched",
+    "kept_arrays",
     "kept_features",
     "ordered_rows",
     "replicas",

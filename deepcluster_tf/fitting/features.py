@@ -1,16 +1,16 @@
-"""Features of a network that is not trained: made once for some images, kept on disk, gone on with after a kill."""
+"""What is made once for some images and kept on disk: features of a network that is not trained, and arrays."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf.files import locked, read_json, write_json
+from deepcluster_tf.files import locked, read_json, read_npz, replacing, write_json
 
 BLOCK, STEP = 5000, 100  # images between two notes of how far it came, and between two movements of the bar
 
@@ -64,6 +64,31 @@ def kept_features(
                 done.append(_digest(features[start : start + BLOCK]))
                 write_json(index, {"made_of": made_of, "blocks": done})
     return np.lib.format.open_memmap(path, mode="r")
+
+
+def kept_arrays(
+    path: Path | None, of: str, make: Callable[[], dict[str, np.ndarray]], names: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Arrays made once and kept, or made anew where those kept are of something else.
+
+    Args:
+        path: the `.npz` file; None keeps nothing.
+        of: the digest of what they are made of.
+        make: makes them. names: of them.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: it cannot be written.
+    """
+    if path is None:
+        return make()
+    if path.exists() and (kept := read_npz(path, (*names, "of")))["of"] == of:
+        return kept
+    made = make()  # two runs at once may both do so, and write the same
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        np.savez(part, of=np.array(of), **made)
+    return made
 
 
 def _blocks(path: Path, index: Path, made_of: dict) -> list[str]:

@@ -15,7 +15,7 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0, 
         n: number of rows.
         batch_size: rows a batch; the last batch of an epoch holds what is left, never nothing.
         seed: non-negative int.
-        first_iteration: the iteration to begin at, the first of an epoch.
+        first_iteration: the iteration to begin at.
         whole: leave out a last batch that is short.
 
     Returns:
@@ -28,7 +28,7 @@ def shuffled_rows(n: int, batch_size: int, seed: int, first_iteration: int = 0, 
     batches = n // batch_size if whole else -(-n // batch_size)
     epochs = tf.data.Dataset.counter(start=first_iteration // batches)
     rows_of = lambda epoch: tf.data.Dataset.from_tensor_slices(epoch_rows(epoch)).batch(batch_size, whole)
-    return _plain(epochs.flat_map(rows_of))
+    return _plain(epochs.flat_map(rows_of).skip(first_iteration % batches))
 
 
 def ordered_rows(n: int, batch_size: int, first_iteration: int = 0) -> tf.data.Dataset:

@@ -29,7 +29,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from deepcluster_tf import clustering, fitting, losses, networks
-from deepcluster_tf.files import copy, locked, read_npz, replacing
+from deepcluster_tf.files import copy, locked
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
 from deepcluster_tf.methods.base import BackboneMethod, whole_or_nothing
@@ -146,9 +146,8 @@ class SCAN(BackboneMethod):
             ValueError: settings, images or labels are out of range, or `directory` belongs to another fit.
             FloatingPointError: the loss is no longer a number.
         """
-        self._labels = labels
         self._score = score or (lambda clusters: {})
-        return super().fit(images, directory=directory, shared=shared, progress=progress, strategy=strategy)
+        return super().fit(images, labels, directory=directory, shared=shared, progress=progress, strategy=strategy)
 
     def _learn(self, images, directory, progress, strategy):
         self._labels = self.checked_labels(self._labels, len(images), self.n_clusters)
@@ -183,20 +182,17 @@ class SCAN(BackboneMethod):
 
     def _nearest(self, z, directory, progress) -> np.ndarray:
         """The nearest images of each by the cosine of their embeddings, int (n, neighbors), without itself."""
+
+        def make():
+            everyone = np.arange(len(z))
+            label = "neighbours" if progress else None
+            found = clustering.most_similar(z, everyone, self.neighbors + 1, progress=label)
+            others = [row[row != i][: self.neighbors] for i, row in enumerate(found)]
+            return {"nearest": np.array(others, np.int32)}
+
         place = self._place if self._frozen else directory
         kept = place and place / f"neighbors-{self.neighbors}.npz"
-        digest = np.array(checkpoints.digest(z))
-        if kept and kept.exists() and (found := read_npz(kept, ("nearest", "of")))["of"] == digest:
-            return found["nearest"]
-        everyone = np.arange(len(z))
-        found = clustering.most_similar(z, everyone, self.neighbors + 1, progress="neighbours" if progress else None)
-        others = [row[row != i][: self.neighbors] for i, row in enumerate(found)]
-        nearest = np.array(others, np.int32)
-        if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(kept) as part:
-                np.savez(part, nearest=nearest, of=digest)
-        return nearest
+        return fitting.kept_arrays(kept, checkpoints.digest(z), make, ("nearest",))["nearest"]
 
     # ------------------------------------------------------------------ 2: clustering
 

@@ -44,7 +44,8 @@ class EncodingMethod(Method):
 
         Args:
             images: (n, height, width, channels), uint8 in 0..255 or floats in 0..1.
-            labels: not used; there for a common interface.
+            labels: int (n,), the cluster that an image is known to belong to, -1 where unknown; None: all unknown.
+                Most methods use none.
             directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
             shared: where that goes which several fits to these images have in common; None: into `directory`.
             progress: show bars.
@@ -58,6 +59,7 @@ class EncodingMethod(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images = self.check(images)
+        self._labels = labels
         self.history_, self.n_iter_, self.converged_ = [], 0, None  # of a method that trains no network
         directory = directory and Path(directory)
         self._shared = Path(shared) if shared else directory
