@@ -110,7 +110,7 @@ _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's sl
     },
 }  # fmt: skip
 
-_FEW_WAYS = {"ways": ("kmeans", "mixture"), "queries": 5000}
+_FEW_WAYS = {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}
 _BEYOND = {  # what Singh's slides name and leave to others
     "frozen": {
         "method": "frozen:Frozen", "paper": "Singh", "quick": {"backbone_side": 96, **_SAMPLE}, "options": _FROZEN,
