@@ -100,7 +100,8 @@ def test_a_rows_command_gives_its_settings_back(table):
         experiment = experiments.get(row.experiment)
         _, name, *pairs = experiment.command(row.settings).split(" ")
         assert (name, told(" ".join([name, *pairs]))) == (row.experiment, (row.settings, {}))
-    labels = [row.label for row in (*table.rows, *table.drawn)]
+    column = lambda row: row.settings.items() if table.kind == "labels" else ()  # of a matrix of numbers of labels
+    labels = [(row.label, *column(row)) for row in (*table.rows, *table.drawn)]
     assert len(set(labels)) == len(labels)
 
 

@@ -238,20 +238,40 @@ def test_clusterings_without_labels_by_hand(tmp_path):
     assert "seed 1: told" in page and "SCAN:\n\n1. The contrastive encoder" in page
 
 
+FEW = ("fashion-labels", "fashion-few-labels", "mnist-few-labels", "cifar-few-labels")
+
+
+def test_few_labels_by_hand(tmp_path):
+    (tmp_path / "reference.json").write_text("{}")
+    for seed, acc in ((0, 0.5), (1, 0.7)):
+        scores = {f"{name}_unsupervised_fixmatch": acc for name in ("acc", "nmi", "ari")}
+        scores |= {"acc_fixmatch": 0.99, "ari_kmeans": 0.2, "ari_mixture": 0.3}
+        more = {"seconds": {"training": 60, "encoding": 30, "kmeans": 30}}
+        record(tmp_path, "mnist-fixmatch", "labels-4", seed, {"labels_per_class": 4}, scores, **more)
+    of = TABLES["mnist-few-labels"]
+    found = tables._kind(of).frame(of, tmp_path).set_index(["what", "labels"])
+    assert found.loc[("FixMatch", "4 a class"), ["acc", "seeds", "minutes"]].tolist() == pytest.approx([0.6, 2, 1.5])
+    assert np.isnan(found.loc[("FixMatch", "10 a class"), "acc"])
+    page = tables.page(of, tmp_path)
+    assert "| FixMatch | – | – | 0.6000 ± 0.1414 | – | – | – |" in page
+    assert "| FixMatch | – | – | 1.5 | – | – | – |" in page
+    assert "2: `make mnist-fixmatch LABELS=4`" in page and "Classified" not in page
+
+
 def test_everything_is_written(root):
     written = tables.write_all(root)
     assert [path.name for path in written] == [
         "fashion-dcec.md", "fashion-dcec-all-images.csv", "fashion-dcec-unsupervised-images.csv",
         "fashion-encodings.md", "fashion-encodings-test.csv", "fashion-encodings-training.csv",
         "mnist-vae.md", "mnist-vae.csv", "cifar-encodings.md", "cifar-encodings.csv",
-        *(f"{name}.{kind}" for name in UNSUPERVISED for kind in ("md", "csv")),
+        *(f"{name}.{kind}" for name in (*UNSUPERVISED, *FEW) for kind in ("md", "csv")),
     ]  # fmt: skip
     assert all(path.stat().st_size for path in written)
 
 
 def test_figures_are_drawn_from_little_and_from_nothing(root):
     drawn = figures.write_all(root)  # no embeddings: panels in words
-    assert len(drawn) == 7 + len(UNSUPERVISED)
+    assert len(drawn) == 7 + len(UNSUPERVISED + FEW)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     shutil.rmtree(root / "runs")
-    assert len(figures.write_all(root)) == 6 + len(UNSUPERVISED)  # what others print is there
+    assert len(figures.write_all(root)) == 6 + len(UNSUPERVISED + FEW)  # what others print is there

@@ -2,6 +2,7 @@
 
 from deepcluster_tf.clustering.affinity import affinity_propagation
 from deepcluster_tf.clustering.centers import initial_centers, labelled_means, refill_empty, relocate_empty
+from deepcluster_tf.clustering.labelled import logistic_regression, poisson, support_vectors
 from deepcluster_tf.clustering.manifold import N2D
 from deepcluster_tf.clustering.partitions import agglomerative, elbow, elbow_of, gaussian_mixture, kmeans
 from deepcluster_tf.clustering.power_iteration import neighbor_graph, power_iteration, power_iteration_of
@@ -17,11 +18,14 @@ __all__ = [
     "initial_centers",
     "kmeans",
     "labelled_means",
+    "logistic_regression",
     "most_similar",
     "neighbor_graph",
+    "poisson",
     "power_iteration",
     "power_iteration_of",
     "precision_by_class",
     "refill_empty",
     "relocate_empty",
+    "support_vectors",
 ]

@@ -30,7 +30,7 @@ EARLY = {  # by the numbers under which early records name their papers
     "003": "clusterings",
     "004": "semi_supervised",
 }
-SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters"}
+SHORT = {"supervision": "sup", "lam": "lambda", "n_clusters": "clusters", "labels_per_class": "labels"}
 
 
 def variant(settings: dict, defaults: dict, quick: bool = False) -> str:

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from deepcluster_tf import clustering, datasets, metrics
 from deepcluster_tf.experiments import pictures, results
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
+from deepcluster_tf.experiments.protocols.labels import HOW, measure, supervised_labels
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
@@ -22,7 +22,6 @@ FEWEST = 50  # images from which UMAP has something to go by
 TRIVIAL = 0.95  # the share of the images above which one cluster is no clustering
 SUBSETS = {"agglomerative": 10_000, "affinity": 2_000}  # whose memory grows with the square of the images
 WAYS = ("random", "kmeans", "mixture", "n2d", "power_iteration", *SUBSETS)
-HOW = {"acc": ", one to one", "purity": ", majority class"}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,10 +39,15 @@ class Clusterings(Protocol):
     )
     queries: int = setting(0, "look for the nearest of this many images, drawn at random; 0 for all", low=0)
     supervision: float = setting(0.0, "share of supervised images", low=0, below=1)
+    labels_per_class: int = setting(0, "supervised images of each class, in place of a share; 0 for the share", low=0)
+
+    _told = False  # whether the method is given some labels
 
     @property
     def named(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
+        if self.labels_per_class:
+            return {"labels_per_class": self.labels_per_class}
         return {"supervision": self.supervision} if self.supervision else {}
 
     def check(self, method, dataset: datasets.Dataset) -> None:
@@ -55,7 +59,8 @@ class Clusterings(Protocol):
             raise ValueError(
                 f"CLUSTERS must be at most the {most} images of a clustering; received {method.n_clusters}"
             )
-        self._labels = supervised_labels(dataset.labels, self.supervision, method.seed)
+        self._labels = supervised_labels(dataset.labels, self.supervision, method.seed, self.labels_per_class)
+        self._told = bool((self._labels >= 0).any())
         method.check(dataset.images)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
@@ -63,7 +68,7 @@ class Clusterings(Protocol):
         if method.in_stages:
             known = (dataset.labels >= 0).all()
             how["score"] = (lambda clusters: metrics.scores(dataset.labels, clusters)) if known else None
-        if self.supervision:
+        if self._told:
             how["labels"] = self._labels
         method.fit(dataset.images, directory=work, **how)
         order = order_of(method, len(dataset.images))
@@ -130,6 +135,8 @@ class Clusterings(Protocol):
                 found["confusion"][by] = counts.tolist()
             if known:
                 found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == n)
+                if len(clusters) == n and self._told:
+                    found["metrics"] |= measure(classes, self._labels, clusters, by)
         return found
 
 

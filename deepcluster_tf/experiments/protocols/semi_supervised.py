@@ -11,6 +11,7 @@ import numpy as np
 from deepcluster_tf import datasets, machine, metrics
 from deepcluster_tf.experiments import results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
+from deepcluster_tf.experiments.protocols.labels import measure, supervised_labels
 from deepcluster_tf.files import copy, locked, read_json, sha256, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.settings import setting
@@ -21,6 +22,7 @@ class SemiSupervised(Protocol):
     """How SDCEC is run and scored: all images, some of them with their class."""
 
     supervision: float = setting(0.0, "share of supervised images", low=0, below=1)
+    labels_per_class: int = setting(0, "supervised images of each class, in place of a share; 0 for the share", low=0)
     pretrain: str = setting(
         "kept",
         "the autoencoder: scratch trains one of your own, once, and keeps it for these runs",
@@ -30,7 +32,9 @@ class SemiSupervised(Protocol):
     @property
     def named(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
-        return {"supervision": self.supervision}
+        return (
+            {"labels_per_class": self.labels_per_class} if self.labels_per_class else {"supervision": self.supervision}
+        )
 
     @property
     def suffix(self) -> str:
@@ -39,8 +43,8 @@ class SemiSupervised(Protocol):
 
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
-        self._labels = supervised_labels(dataset.labels, self.supervision, method.seed)
-        if self.supervision and len(dataset.class_names) > method.n_clusters:
+        self._labels = supervised_labels(dataset.labels, self.supervision, method.seed, self.labels_per_class)
+        if (self._labels >= 0).any() and len(dataset.class_names) > method.n_clusters:
             raise ValueError(
                 f"{method.n_clusters} clusters are too few (CLUSTERS): expected one for each of "
                 f"{len(dataset.class_names)} classes"
@@ -69,39 +73,12 @@ class SemiSupervised(Protocol):
             "clusters": {"cluster": method.labels_},
         }
         if known:
-            found["metrics"] = measure(dataset.labels, self._labels, method.labels_, method.history_[0])
+            found["metrics"] = scores = measure(dataset.labels, self._labels, method.labels_)
+            for name in ("acc", "nmi", "ari", "purity"):
+                scores[f"{name}_initial"] = {**scores[name], "value": method.history_[0][name]}
             counts = metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters)
             found["confusion"] = counts.tolist()
         return found
-
-
-def supervised_labels(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Keep the labels of a share of the images, drawn at random without replacement (SDCEC, section 5).
-
-    Args:
-        labels: int (n,), -1 where unknown.
-        fraction: share of all images, in [0, 1).
-        seed: of the draw.
-
-    Returns:
-        int64 (n,): the label where drawn and known, else -1.
-
-    Raises:
-        ValueError: the fraction is out of range, selects all images, or none though it is not 0.
-    """
-    n = len(labels)
-    SemiSupervised(supervision=fraction).check_settings()
-    count = round(fraction * n)
-    if count == n:
-        raise ValueError(f"a supervision of {fraction} selects all {n} images and leaves none to score: use less")
-    if fraction and not count:
-        raise ValueError(f"a supervision of {fraction} selects none of {n} images: use {1 / n:.2g} or more, or 0")
-    if fraction and (labels < 0).all():
-        raise ValueError("supervision needs images whose class is known: one sub-folder a class; received none")
-    drawn = np.random.default_rng(seed).choice(n, count, replace=False)
-    known = np.full(n, -1, np.int64)
-    known[drawn] = labels[drawn]
-    return known
 
 
 def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = True, strategy=None) -> dict:
@@ -143,30 +120,3 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = Tr
     }
     write_json(path, record)
     return record
-
-
-def measure(classes: np.ndarray, labels: np.ndarray, clusters: np.ndarray, initial: dict) -> dict:
-    """Score a clustering over all images, and over those whose class the fit was not told.
-
-    Args:
-        classes: int (n,), the true classes.
-        labels: int (n,), what the fit was told, -1 where nothing.
-        clusters: int (n,), what it found.
-        initial: the scores at iteration 0.
-
-    Returns:
-        {name: {"value", "protocol", "n"}}; values are fractions.
-    """
-    rest = labels < 0
-    told = f"{np.sum(~rest):,} supervised"
-    found = {}
-    for suffix, rows, protocol in (
-        ("", slice(None), f"all {len(classes):,} images, the {told} ones included"),
-        ("_unsupervised", rest, f"the {rest.sum():,} images that are not supervised"),
-    ):
-        for name, value in metrics.scores(classes[rows], clusters[rows]).items():
-            how = {"acc": ", one to one", "purity": ", majority class"}.get(name, "")
-            found[name + suffix] = {"value": value, "protocol": protocol + how, "n": len(classes[rows])}
-    for name in ("acc", "nmi", "ari", "purity"):
-        found[f"{name}_initial"] = {**found[name], "value": initial[name]}
-    return found

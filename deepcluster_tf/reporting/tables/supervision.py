@@ -26,6 +26,7 @@ def runs_of(of: Table, root: Path | None = None) -> list[dict]:
         for result in results.all_results(root)
         if result["experiment"] == experiment.name
         and not result["autoencoder"]["scratch"]
+        and "supervision" in result["settings"]
         and all(result["settings"].get(name, value) == value for name, value in same.items())
     ]
 

@@ -1,0 +1,55 @@
+"""ACC of several methods against the labels that they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from deepcluster_tf.experiments import Table
+from deepcluster_tf.reporting.figures.style import COLOURS, save
+from deepcluster_tf.reporting.tables import labels
+
+MARKERS = "osD^vP"
+
+
+def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
+    """A line a method, with the deviation of the seeds.
+
+    Args:
+        found: from `tables.labels.frame`.
+        title: of the figure. path: the file.
+    """
+    figure, axes = plt.subplots(figsize=(7.6, 5.2), layout="constrained")
+    for (what, rows), colour, marker in zip(found.groupby("what", sort=False), COLOURS, MARKERS):
+        rows = rows[rows["seeds"] > 0]
+        if len(rows):
+            axes.errorbar(
+                rows["amount"],
+                rows["acc"],
+                rows["acc_std"].fillna(0),
+                color=colour,
+                marker=marker,
+                capsize=3,
+                label=what,
+            )
+    share = "%" in found["labels"].iloc[0]
+    axes.set(
+        xscale="log", xlabel="images whose label is told" + (" (share)" if share else " (of each class)"),
+        ylabel="ACC over the other images (fraction)", title=title,
+    )  # fmt: skip
+    amounts = found.drop_duplicates("amount")
+    axes.set_xticks(amounts["amount"], amounts["labels"].str.removesuffix(" a class"))
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8)
+    else:
+        axes.text(0.5, 0.5, "nothing is recorded yet", ha="center", transform=axes.transAxes)
+    return save(figure, path)
+
+
+def write(table: Table, folder: Path, root: Path) -> list[Path]:
+    """Draw what is recorded of such a table; returns the files."""
+    return [curves(labels.frame(table, root), f"{table.name}: over the images not told", folder / f"{table.name}.png")]
