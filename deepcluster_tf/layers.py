@@ -218,3 +218,19 @@ def random_view(
             keras.layers.RandomGrayscale(0.2, seed=next(seeds), name="grey"),
         ]
     return keras.Sequential(changes, name=name)
+
+
+def slight_view(seed: int = 0, name: str = "slight") -> keras.Sequential:
+    """A model that rotates each image of a batch by at most 10 degrees and shifts it by at most a tenth (DEC-DA).
+
+    Args:
+        seed: of the draws.
+        name: of the model.
+
+    Returns:
+        a model: float32 (n, height, width, channels) -> the same shape; the images themselves outside of training.
+    """
+    how = {"fill_mode": "constant", "interpolation": "bilinear"}
+    rotation = keras.layers.RandomRotation(10 / 360, seed=2 * seed, name="rotation", **how)
+    shift = keras.layers.RandomTranslation(0.1, 0.1, seed=2 * seed + 1, name="shift", **how)
+    return keras.Sequential([rotation, shift], name=name)

@@ -249,6 +249,16 @@ def test_killed_fit_resumes_to_the_same_numbers(fitted, digits, some_labels, tmp
     np.testing.assert_array_equal(resumed.predict_proba(digits.images), fitted.predict_proba(digits.images))
 
 
+def test_slight_views_are_drawn_by_the_seed(digits, tmp_path):
+    settings = {**SMALL, "pretraining_epochs": 2, "max_iterations": 10}
+    fit = lambda views, **where: DCEC(**settings, views=views).fit(digits.images, progress=False, **where)
+    slight = fit("slight", directory=tmp_path)
+    np.testing.assert_array_equal(fit("slight").predict_proba(digits.images), slight.predict_proba(digits.images))
+    assert fit("none").history_[-1]["reconstruction_loss"] != slight.history_[-1]["reconstruction_loss"]
+    with pytest.raises(ValueError, match="other .*views"):
+        fit("none", directory=tmp_path)
+
+
 def test_finished_fit_is_not_trained_again(cluster, fitted, some_labels, tmp_path):
     for _ in range(2):
         method = cluster(some_labels, directory=tmp_path)

@@ -66,6 +66,15 @@ def plainly_trained():
     return found
 
 
+def test_a_view_moves_images_and_what_is_rebuilt_but_not_the_target():
+    model = tiny(target=TARGET)
+    model.view = lambda images, training: 1 - images if training else images
+    images, targets = model._batch(np.arange(3))
+    np.testing.assert_allclose(images, 1 - np.float32(IMAGES[:3]) / 255, rtol=1e-6)
+    np.testing.assert_array_equal(targets["reconstruction"], images)
+    np.testing.assert_array_equal(targets["assignments"], TARGET[:3])
+
+
 class Seen(keras.callbacks.Callback):
     """Notes the iterations done at the end of each epoch; ends the fit after some of them."""
 

@@ -38,7 +38,10 @@ _RUN = {"SEED": "seed", "QUICK": "quick", "FORCE": "force"}
 _TRAIN = {**_RUN, "STRATEGY": "strategy"}
 _PUBLISHED = {"DATA_DIR": "data_dir"}
 _OWN = {"IMAGES": "images", "SIZE": "side"}
-_DCEC = {"SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "PRETRAIN": "pretrain", **_TRAIN}
+_DCEC = {
+    "SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "PRETRAIN": "pretrain", "VIEWS": "views",
+    **_TRAIN,
+}  # fmt: skip
 _AE = {"ARCHITECTURE": ("architecture", "dense", "pooling"), "ACTIVATION": "activation", **_TRAIN}
 _VAE = {
     "EPOCHS": "epochs", "K": "n_clusters", "Z": "z_dim", "BETA": "beta", "GAMMA": "gamma", "A": "a",
@@ -134,7 +137,7 @@ _BEYOND["fixmatch"] = {
 }  # fmt: skip
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
     "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "quick": {"ways": ("svm", "poisson")},
-    "settings": {"n_init": 1}, "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
+    "settings": {"n_init": 1, "n_components": 5}, "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
 }  # fmt: skip
 _BEYOND["umap"] = {  # no network at all, beside those that have one
     "method": "raw:Raw", "paper": "Akula", "quick": _SAMPLE, "options": {"CLUSTERS": "n_clusters", **_RUN},

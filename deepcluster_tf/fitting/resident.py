@@ -13,9 +13,11 @@ class ResidentModel(keras.Model):
     """A functional model whose training data stay on the device; `fit` receives row numbers.
 
     Call `hold` before `fit`. The model's inputs are the images of the rows, its targets the images again under
-    the output name "reconstruction" and, if held, the rows of the target distribution under "assignments". A subclass
-    may give each image a weight too.
+    the output name "reconstruction" and, if held, the rows of the target distribution under "assignments". With a
+    `view` both are of moved images, the target distribution is not. A subclass may give each image a weight too.
     """
+
+    view = None  # a model that moves the images of a batch at random, their targets with them
 
     def hold(self, images: np.ndarray, target=None) -> None:
         """Keep what a training step reads.
@@ -33,6 +35,7 @@ class ResidentModel(keras.Model):
 
     def _batch(self, rows):
         images = to_unit(ops.take(self.images, rows, axis=0))
+        images = self.view(images, training=True) if self.view else images
         targets = {"reconstruction": images}
         if self.target is not None:
             targets["assignments"] = ops.take(self.target, rows, axis=0)

@@ -16,6 +16,8 @@ Deviations from the paper:
    pretraining alone. The DCEC authors' code uses Adam in both.
 6. The padding of the third convolution, the linear embedding and last layer, and ReLU elsewhere are the DCEC authors';
    the paper does not name them.
+7. Slight views (VIEWS) are ours, after DEC-DA (Guo et al., 2018): batches are moved, the target distribution is made
+   of the images as they are. The paper has none, and its rows have none.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from keras import ops
 
 from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
-from deepcluster_tf.layers import ClusteringLayer
+from deepcluster_tf.layers import ClusteringLayer, slight_view
 from deepcluster_tf.methods.base import Method, whole_or_nothing
 from deepcluster_tf.methods.renewal import Score, TargetRenewal
 from deepcluster_tf.settings import setting
@@ -53,6 +55,11 @@ class DCEC(Method):
     n_clusters: int = setting(10, "number of clusters; at least the classes that the labels name", low=2)
     embedding_dim: int = setting(10, "units of the embedding", low=1)
     filters: tuple[int, ...] = setting((32, 64, 128), "filters of the encoder's three convolutions", low=1)
+    views: str = setting(
+        "none",
+        "of the images in a batch, not of those that the targets are made of: rotated and shifted slightly, or none",
+        choices=("none", "slight"),
+    )
     lam: float = setting(1.0, "lambda, the weight of the clustering loss (eq. 4)", low=0, high=1e6)
     batch_size: int = setting(256, "images a step", low=1)
     pretraining_epochs: int = setting(200, "epochs of the autoencoder alone", low=0)
@@ -90,6 +97,9 @@ class DCEC(Method):
             keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
         self._embed = fitting.batched(self.encoder_)
 
+    def _view(self) -> keras.Model | None:
+        return slight_view(self.seed) if self.views == "slight" else None
+
     # ------------------------------------------------------------------ phase 1: the autoencoder
 
     @whole_or_nothing
@@ -115,13 +125,13 @@ class DCEC(Method):
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         directory = directory and Path(directory)
         if directory:
-            names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed")
-            settings = {name: getattr(self, name) for name in names}
+            names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed", "views")
+            settings = {name: getattr(self, name) for name in names if getattr(self, name) != "none"}
             checkpoints.claim(directory, {**settings, "replicas": replicas}, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
-            model = self._reconstruction_model(images, steps)
+            model = self._reconstruction_model(images, steps, view=self._view())
         rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
         iterations = self.pretraining_epochs * steps
         self.pretraining_history_ = self._train(model, rows, steps, iterations, directory, "pretraining", progress)
@@ -216,6 +226,7 @@ class DCEC(Method):
         embeddings = self.encoder_.output
         outputs = {"assignments": self.clustering_(embeddings), "reconstruction": self.decoder_(embeddings)}
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="dcec")
+        model.view = self._view()
         model.compile(
             "adam",
             loss={"assignments": losses.kl_divergence, "reconstruction": "mse"},  # L = L_r + lambda L_c (eq. 4)

@@ -52,7 +52,8 @@ class SemiSupervised(Protocol):
         method.check(dataset.images, self._labels)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
-        name = f"{data}-cae-{method.pretraining_epochs}-epochs-seed-{method.seed}{self.suffix}"
+        moved = "" if method.views == "none" else f"-{method.views}-views"
+        name = f"{data}-cae-{method.pretraining_epochs}-epochs{moved}-seed-{method.seed}{self.suffix}"
         pretrained = results.ROOT / "pretrained" / results.folder_name(name)
         with locked(pretrained, wait=True):
             if again and self.suffix:

@@ -167,10 +167,13 @@ class Method(Settings):
             )
         return labels.astype(np.int64)
 
-    def _reconstruction_model(self, images: np.ndarray, steps: int, loss: str = "mse") -> fitting.ResidentModel:
-        """Encoder and decoder, compiled to learn the images that it holds, in epochs of `steps`."""
+    def _reconstruction_model(
+        self, images: np.ndarray, steps: int, loss: str = "mse", view: keras.Model | None = None
+    ) -> fitting.ResidentModel:
+        """Encoder and decoder, compiled to learn the images that it holds, or views of them, in epochs of `steps`."""
         outputs = {"reconstruction": self.decoder_(self.encoder_.output)}
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="autoencoder")
+        model.view = view
         model.compile(
             "adam", {"reconstruction": loss}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
         )
