@@ -29,10 +29,15 @@ def test_every_score_is_recorded_and_is_that_of_the_model(result, digits):
     assert set(result["metrics"]) == {
         f"{name}_{by}_{where}"
         for name in ("acc", "nmi", "ari", "purity")
-        for by in ("kmeans", "mixture")
+        for by in ("kmeans", "mixture", "n2d")
         for where in ("training", "test")
     }
+    assert len(result["starts"]["n2d"]) == 5
+    assert result["starts"]["n2d"][0] == result["metrics"]["acc_n2d_training"]["value"]  # the likeliest
     method = _loaded(result)
+    n2d = clustering.N2D(n_clusters=10).fit(method.transform(digits.images[:1500]))
+    clusters = n2d.predict(method.transform(digits.images[1500:]))
+    assert result["metrics"]["purity_n2d_test"]["value"] == metrics.purity(digits.labels[1500:], clusters)
     for by in ("kmeans", "mixture"):
         clusters = method.predict(digits.images[1500:], by)
         assert result["metrics"][f"purity_{by}_test"]["value"] == metrics.purity(digits.labels[1500:], clusters)

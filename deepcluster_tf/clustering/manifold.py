@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.clustering.partitions import gaussian_mixture
 
+FEWEST = 50  # embeddings from which UMAP has something to go by
+
 
 @dataclass(kw_only=True)
 class N2D:

@@ -137,7 +137,8 @@ _BEYOND["fixmatch"] = {
 }  # fmt: skip
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
     "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "quick": {"ways": ("svm", "poisson")},
-    "settings": {"n_init": 1, "n_components": 5}, "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
+    "settings": {"n_init": 1, "n_components": 5},
+    "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
 }  # fmt: skip
 _BEYOND["umap"] = {  # no network at all, beside those that have one
     "method": "raw:Raw", "paper": "Akula", "quick": _SAMPLE, "options": {"CLUSTERS": "n_clusters", **_RUN},
@@ -212,7 +213,7 @@ _SUPERVISION = Table(
     ),
 )  # fmt: skip
 
-_KMEANS, _MIXTURE = {"by": "kmeans"}, {"by": "mixture"}
+_KMEANS, _MIXTURE, _N2D = {"by": "kmeans"}, {"by": "mixture"}, {"by": "n2d"}
 _SIGMOID, _POOLING = {"activation": "sigmoid"}, {"architecture": "pooling"}
 _AUTOENCODERS = Table(
     "fashion-encodings", "Akula", "encodings", "sections 5.1 to 5.4",
@@ -226,6 +227,7 @@ _AUTOENCODERS = Table(
         Row("raw pixels, their first 50 principal components, Gaussian mixture", "fashion-raw", **_MIXTURE),
         Row("dense autoencoder, k-means", "fashion-ae", **_KMEANS, printed="autoencoder, kmeans"),
         Row("dense autoencoder, Gaussian mixture", "fashion-ae", **_MIXTURE, printed="autoencoder, mixture"),
+        Row("dense autoencoder, UMAP and a mixture", "fashion-ae", **_N2D),
         Row("dense autoencoder, sigmoid, k-means", "fashion-ae", _SIGMOID, **_KMEANS),
         Row("dense autoencoder, sigmoid, Gaussian mixture", "fashion-ae", _SIGMOID, **_MIXTURE),
         Row("convolutions, pooling, dropout, k-means", "fashion-ae", _POOLING, **_KMEANS),
@@ -327,8 +329,6 @@ _CIFAR = Table(
     ),
     seeds=3,
 )  # fmt: skip
-
-_N2D = {"by": "n2d"}
 
 
 def _frozen(data: str, title: str) -> tuple[Row, ...]:

@@ -18,7 +18,6 @@ from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
 NEIGHBORS, SHOWN, THUMBNAILS = 10, 12, 150
-FEWEST = 50  # images from which UMAP has something to go by
 TRIVIAL = 0.95  # the share of the images above which one cluster is no clustering
 SUBSETS = {"agglomerative": 10_000, "affinity": 2_000}  # whose memory grows with the square of the images
 WAYS = ("random", "kmeans", "mixture", "n2d", "power_iteration", *SUBSETS)
@@ -115,8 +114,8 @@ class Clusterings(Protocol):
             clusters, starts = assign(method, by, images, z[some])
             found["seconds"][by] = round(time.perf_counter() - start, 1)
             if clusters is None:
-                few = by == "n2d" and len(z) < FEWEST
-                found["notices"].append(f"n2d needs {FEWEST} images" if few else f"{by} did not converge")
+                few = by == "n2d" and len(z) < clustering.FEWEST
+                found["notices"].append(f"n2d needs {clustering.FEWEST} images" if few else f"{by} did not converge")
                 continue
             found["notices"] += trivial(by, clusters)
             if by not in ("affinity", "random"):  # affinity propagation finds its own number of clusters
@@ -189,7 +188,7 @@ def assign(method, by: str, images: np.ndarray, z: np.ndarray) -> tuple[np.ndarr
         case "power_iteration":
             return clustering.power_iteration(z, k, seed=seed), []
         case "n2d":
-            if len(z) < FEWEST:
+            if len(z) < clustering.FEWEST:
                 return None, []
             found = clustering.N2D(n_clusters=k, seed=seed).fit(z)
             return found.labels_, found.starts_
