@@ -81,10 +81,20 @@ def test_supervision_by_hand(root):
     assert other["command"] == "make fashion-dcec SUP=0 LAMBDA=0.1" and np.isnan(other["acc_document"])
 
 
+def test_minutes_until_an_accuracy_stood_by_hand(tmp_path):
+    rows = [(0.5, 30), (0.8, 30), (0.7, 60), (0.75, 60), (0.9, 60)]
+    (tmp_path / "history.csv").write_text("acc,seconds\n" + "".join(f"{acc},{seconds}\n" for acc, seconds in rows))
+    until = lambda acc: supervision.minutes_until({"directory": tmp_path}, acc)
+    assert [until(acc) for acc in (0.4, 0.7, 0.75, 0.9)] == [0.5, 1.0, 3.0, 4.0]  # 0.8 did not stand, 0.7 did
+    assert np.isnan([until(0.91), until(np.nan), supervision.minutes_until({"directory": tmp_path / "x"}, 0.5)]).all()
+
+
 def test_supervision_for_people(root):
     page = supervision.page(FASHION, root)
     assert "| 1 % | 1 | 0.7200 ± 0.0283 | 0.7371 | -0.0171 |" in page
-    assert "| 30 % | 1 | – | 0.9034 | – | – | 0.8331 | – | – | – | – | – | `make fashion-dcec SUP=0.3` |" in page
+    assert (
+        "| 30 % | 1 | – | 0.9034 | – | – | 0.8331 | – | – | – | – | – | – | – | `make fashion-dcec SUP=0.3` |" in page
+    )
     assert "| 1 % | 0.7200 ± 0.0283 | 0.7371 | -0.0171 |" in supervision.readme(FASHION, root)
 
 

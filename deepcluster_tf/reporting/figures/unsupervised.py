@@ -15,8 +15,8 @@ from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, sa
 from deepcluster_tf.reporting.tables import unsupervised
 
 STAGES = {
-    "clustering": "neighbours' agreement and entropy (nats, summed over heads)",
-    "self-labelling": "cross-entropy (nats)",
+    "clustering": "neighbours' agreement less entropy, all heads",
+    "self-labelling": "cross-entropy",
 }
 
 
@@ -65,7 +65,8 @@ def losses(seeds: list[dict], title: str, path: Path) -> Path:
         for run, colour in zip(seeds, COLOURS):
             curve = read_csv(run["directory"] / f"{stage}.csv", ("epoch", "loss"))
             axes.plot(curve["epoch"], curve["loss"], color=colour, lw=1.2, label=f"seed {run['seed']}")
-        axes.set(xlabel="epoch", ylabel=what, title=stage)
+        axes.set(xlabel="epoch", ylabel="loss (nats)", title=f"{stage}: {what}")
+        axes.title.set_fontsize(10)
         axes.grid(alpha=0.3)
     panels[0].legend(fontsize=8)
     figure.suptitle(title)
