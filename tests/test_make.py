@@ -57,7 +57,7 @@ def echoing(tree):
         (("fashion-dcec", "SUP="), "SUP is empty"),
         (("fashion-dcec", "SUP=1"), "SUP must be a fraction in [0, 1), such as 0.01 for 1 %; received 1.0"),
         (("fashion-dcec", "SEED=1\n2"), "SEED has a line break in it: expected one line"),
-        (("fashion-decc",), "fashion-decc is no target: make help lists them; did you mean fashion-dcec?"),
+        (("fashion-dcce",), "fashion-dcce is no target: make help lists them; did you mean fashion-dcec?"),
         (("test", "SEED=1"), "SEED is no variable of test: expected none"),
     ],
 )

@@ -66,6 +66,10 @@ _SCAN = {
     "FLIP": "flip", "PRETEXT": "pretext_epochs", "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
 }  # fmt: skip
 
+_DEC = {
+    "SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "FLIP": "flip", "PRETEXT": "pretext_epochs",
+    "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
+}  # fmt: skip
 _DEEPCLUSTER = {
     "PROTOTYPES": "prototypes", "SOBEL": "sobel", "HEAD": "head", "VIEWS": "views", "FLIP": "flip", "EPOCHS": "epochs",
     "BATCH": "batch_size", "CLUSTERS": "n_clusters", **_TRAIN,
@@ -131,6 +135,10 @@ _BEYOND["deepcluster"] = {
     "method": "deepcluster:DeepCluster", "paper": "Singh", "quick": _SAMPLE, "options": _DEEPCLUSTER,
     "settings": {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}, "steps": {"epochs": (300, 3000)},
 }  # fmt: skip
+_BEYOND["dec"] = {
+    "method": "dec:DEC", "paper": "SDCEC", "quick": _SAMPLE, "options": _DEC, "settings": _FEW_WAYS,
+    "steps": {"pretext_epochs": (100, 800), "epochs": (100, 500)},
+}  # fmt: skip
 _BEYOND["fixmatch"] = {
     "method": "fixmatch:FixMatch", "paper": "SDCEC", "options": _FIXMATCH, "settings": _FEW_WAYS,
     "quick": {"iterations": 600, **_SAMPLE},
@@ -186,8 +194,8 @@ _ALL = (
     *(_encoder(name, "fashion", _PUBLISHED) for name in _BEYOND),
     *(_encoder(name, "mnist", _PUBLISHED) for name in ("frozen", "umap")),
     # mirrored, a digit is another sign
-    *(_encoder(name, "mnist", _PUBLISHED, flip=False) for name in ("scan", "deepcluster", "fixmatch")),
-    *(_encoder(name, "digits", {}, flip=False) for name in ("scan", "deepcluster", "fixmatch")),
+    *(_encoder(name, "mnist", _PUBLISHED, flip=False) for name in ("scan", "dec", "deepcluster", "fixmatch")),
+    *(_encoder(name, "digits", {}, flip=False) for name in ("scan", "dec", "deepcluster", "fixmatch")),
     _encoder("umap", "digits", {}),
     *(
         Experiment(
@@ -378,6 +386,8 @@ _FROM_NOTHING = (
         Row("similarity, strong views, k-means", "cifar-similarity", _STRONG, **_KMEANS),
         Row("similarity, strong views, Gaussian mixture", "cifar-similarity", _STRONG, **_MIXTURE),
         Row("SCAN", "cifar-scan", by="scan"),
+        Row("k-means on the encoder of SCAN and DEC", "cifar-scan", **_KMEANS),
+        Row("DEC's clustering layer on it, the contrastive loss kept", "cifar-dec", by="dec"),
         Row("DeepCluster, k-means", "cifar-deepcluster", **_KMEANS),
         Row("DeepCluster, Gaussian mixture", "cifar-deepcluster", **_MIXTURE),
     ),
@@ -386,6 +396,7 @@ _FROM_NOTHING = (
             data, title,
             Row("FixMatch, from the typical images of UMAP and a mixture", f"{data}-fixmatch", by="fixmatch"),
             Row("SCAN", f"{data}-scan", by="scan"),
+            Row("DEC on a contrastive encoder", f"{data}-dec", by="dec"),
         )
         for data, title in (("fashion", "Fashion-MNIST"), ("mnist", "MNIST"))
     ),

@@ -37,6 +37,7 @@ class TargetRenewal(keras.callbacks.Callback):
         seed: int,
         score: Score | None = None,
         progress: bool = False,
+        beside: str = "reconstruction",
     ):
         """The callback of one fit.
 
@@ -49,11 +50,12 @@ class TargetRenewal(keras.callbacks.Callback):
             n_init, seed: of k-means.
             score: clusters (n,) -> named numbers to report.
             progress: write a line at each renewal.
+            beside: the output whose loss stands beside that of the assignments.
         """
         super().__init__()
         self.layer, self.images, self.labels = layer, images, labels
         self.tolerance, self.n_init, self.seed = tolerance, n_init, seed
-        self.score, self.progress = score, progress
+        self.score, self.progress, self.beside = score, progress, beside
         self.embed = fitting.batched(encoder)
         self.assigned = np.full(len(images), -1)
 
@@ -70,7 +72,7 @@ class TargetRenewal(keras.callbacks.Callback):
         if missing and len(missing) < self.layer.n_clusters:
             warnings.warn(self._without_labels(missing), stacklevel=2)
         self.layer.cluster_centers.assign(centers)
-        lossless = dict.fromkeys(("loss", "assignments_loss", "reconstruction_loss"), np.nan)
+        lossless = dict.fromkeys(("loss", "assignments_loss", f"{self.beside}_loss"), np.nan)
         history.add({"epoch": 0, "iteration": 0, **lossless, **self._renew(embeddings)})
         self._report(history.rows[-1])
 
@@ -140,7 +142,7 @@ class TargetRenewal(keras.callbacks.Callback):
                 f"iteration {row['iteration']:>6,}  {scores}changed {row['changed']:7.2%}  "
                 f"clusters {row['smallest']:,} to {row['largest']:,} images  "
                 + (
-                    f"reconstruction {row['reconstruction_loss']:.4f}  clustering {row['assignments_loss']:.4f}"
+                    f"{self.beside} {row[f'{self.beside}_loss']:.4f}  clustering {row['assignments_loss']:.4f}"
                     if row["iteration"]  # before the first step there is no loss
                     else ""
                 )

@@ -18,7 +18,6 @@ Deviations from the paper:
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +28,14 @@ import tensorflow as tf
 from keras import layers, ops
 
 from deepcluster_tf import clustering, fitting, losses, networks
-from deepcluster_tf.files import copy, locked
+from deepcluster_tf.files import copy
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
+from deepcluster_tf.methods import pretext
 from deepcluster_tf.methods.base import BackboneMethod, whole_or_nothing
-from deepcluster_tf.methods.siamese import Siamese
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
-PRETEXT = {  # the contrastive encoder that two cores can train (Schultz's similarity, mended)
-    "comparison": "contrastive", "views": "strong", "temperature": 0.2, "negatives": "all", "projector": 128,
-    "normalised": True, "schedule": "cosine", "filters": (32, 64, 64, 128, 128), "strides": (2, 1, 2, 1, 2),
-}  # fmt: skip
 DROPPED = 0.5  # of a feature's values, for want of views
 LEAST_STEPS = 500  # of heads alone, on few images
 LEAST = 0.1  # of the mean size of a cluster, below which a head's cluster counts as empty
@@ -165,18 +160,14 @@ class SCAN(BackboneMethod):
 
     # ------------------------------------------------------------------ 1: the pretext, and its neighbours
 
-    def _pretext(self) -> Siamese:
-        return Siamese(**PRETEXT, flip=self.flip, epochs=self.pretext_epochs, seed=self.seed)
+    def _pretext(self):
+        return pretext.pretext(self.pretext_epochs, self.flip, self.seed)
 
     def _contrast(self, images, progress, strategy):
-        pretext = self._pretext()
-        settings = {name: value for name, value in pretext.get_params().items() if name not in ("n_clusters", "n_init")}
-        name = f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{self.seed}"
-        self._of_pretext = self._shared and self._shared / name
-        with locked(self._of_pretext, wait=True) if self._shared else contextlib.nullcontext():
-            pretext._learn(images, self._of_pretext, progress, strategy)
-        self.encoder_ = pretext.encoder_
-        self._view = lambda number: pretext.view(number, images.shape[-1] == 3)
+        learned = self._pretext()
+        self._of_pretext = pretext.learn(learned, images, self._shared, progress, strategy)
+        self.encoder_ = learned.encoder_
+        self._view = lambda number: learned.view(number, images.shape[-1] == 3)
         self._embed = fitting.batched(self.encoder_)
         return images
 
@@ -310,9 +301,9 @@ class SCAN(BackboneMethod):
         if self._frozen:
             self.encoder_ = networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=False)
         else:
-            pretext = self._pretext()
-            pretext._build(image_shape)
-            self.encoder_ = pretext.encoder_
+            start = self._pretext()
+            start._build(image_shape)
+            self.encoder_ = start.encoder_
         self._embed = fitting.batched(self.encoder_, fitting.STEP)
         self._build_assigners()
 

@@ -1,0 +1,42 @@
+"""The contrastive encoder with which SCAN and DEC begin: Schultz's similarity, mended."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from deepcluster_tf.files import locked
+from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.methods.siamese import Siamese
+
+SETTINGS = {  # what two cores can train: 32x32 images in hours
+    "comparison": "contrastive", "views": "strong", "temperature": 0.2, "negatives": "all", "projector": 128,
+    "normalised": True, "schedule": "cosine", "filters": (32, 64, 64, 128, 128), "strides": (2, 1, 2, 1, 2),
+}  # fmt: skip
+
+
+def pretext(epochs: int, flip: bool, seed: int) -> Siamese:
+    """The encoder, not learned yet; arguments as those of `Siamese`."""
+    return Siamese(**SETTINGS, epochs=epochs, flip=flip, seed=seed)
+
+
+def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy) -> Path | None:
+    """Train it, or take over what another fit to these images has trained.
+
+    Args:
+        of: from `pretext`.
+        images: checked.
+        shared: the folder of what fits to these images have in common; None keeps nothing.
+        progress, strategy: as `fit` takes them.
+
+    Returns:
+        the encoder's folder, which others of the same settings and seed share.
+    """
+    settings = {name: value for name, value in of.get_params().items() if name not in ("n_clusters", "n_init")}
+    name = f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{of.seed}"
+    place = shared and shared / name
+    with locked(place, wait=True) if place else contextlib.nullcontext():
+        of._learn(images, place, progress, strategy)
+    return place
