@@ -395,6 +395,7 @@ _FROM_NOTHING = (
         _unsupervised(
             data, title,
             Row("FixMatch, from the typical images of UMAP and a mixture", f"{data}-fixmatch", by="fixmatch"),
+            Row("UMAP and a mixture again, on the encoding of that FixMatch", f"{data}-fixmatch", **_N2D),
             Row("SCAN", f"{data}-scan", by="scan"),
             Row("DEC on a contrastive encoder", f"{data}-dec", by="dec"),
         )
