@@ -248,7 +248,7 @@ def test_clusterings_without_labels_by_hand(tmp_path):
     assert "seed 1: told" in page and "SCAN:\n\n1. The contrastive encoder" in page
 
 
-FEW = ("fashion-labels", "fashion-few-labels", "mnist-few-labels", "cifar-few-labels")
+FEW = ("fashion-labels", "fashion-few-labels", "mnist-few-labels", "cifar-few-labels", "mnist-names", "fashion-names")
 
 
 def test_few_labels_by_hand(tmp_path):

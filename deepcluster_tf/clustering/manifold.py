@@ -29,6 +29,7 @@ class N2D:
     Attributes after `fit`:
         labels_: int64 (n,). starts_: the clusters of each start, the likeliest first.
         density_: float (n,), the logarithm of the mixture's density at each embedding.
+        probabilities_: float (n, n_clusters), of each embedding's cluster.
         umap_, pca_, mixture_: fitted; pca_ is None where there was nothing to reduce.
     """
 
@@ -61,6 +62,7 @@ class N2D:
         self.mixture_ = starts[0]
         self.starts_ = [mixture.predict(placed) for mixture in starts]
         self.labels_, self.density_ = self.starts_[0], self.mixture_.score_samples(placed)
+        self.probabilities_ = self.mixture_.predict_proba(placed)
         return self
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:

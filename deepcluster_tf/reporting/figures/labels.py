@@ -40,7 +40,7 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
         ylabel="ACC over the other images (fraction)", title=title,
     )  # fmt: skip
     amounts = found.drop_duplicates("amount")
-    axes.set_xticks(amounts["amount"], amounts["labels"].str.removesuffix(" a class"))
+    axes.set_xticks(amounts["amount"], amounts["labels"].str.split().str[0])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
@@ -52,4 +52,4 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
 
 def write(table: Table, folder: Path, root: Path) -> list[Path]:
     """Draw what is recorded of such a table; returns the files."""
-    return [curves(labels.frame(table, root), f"{table.name}: over the images not told", folder / f"{table.name}.png")]
+    return [curves(labels.frame(table, root), table.name, folder / f"{table.name}.png")]

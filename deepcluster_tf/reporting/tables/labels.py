@@ -19,7 +19,16 @@ def told(row: Row) -> str:
     """How many labels a row is told, in words."""
     if count := row.settings.get("labels_per_class"):
         return f"{count} a class"
+    if count := row.settings.get("pictures"):
+        return f"{count} pictures"
     return f"{100 * row.settings['supervision']:g} %"
+
+
+def _key(row: Row, score: str) -> str:
+    """The metric of a row: over the images whose label was not told, or, where pictures are named, the test images."""
+    if "pictures" in row.settings:
+        return f"test_{score}"
+    return f"{score}_unsupervised" + (f"_{row.by}" if row.by else "")
 
 
 def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
@@ -40,7 +49,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         (amount,) = declared.settings.values()
         row = {"what": declared.label, "labels": told(declared), "amount": amount, "seeds": len(found)}
         for name in SCORES:
-            key = f"{name}_unsupervised" + (f"_{declared.by}" if declared.by else "")
+            key = _key(declared, name)
             row |= results.mean_and_std([run["metrics"][key]["value"] for run in found], name)
         minutes = [_minutes(run, declared.by) for run in found]
         rows.append({**row, "minutes": float(np.mean(minutes)) if minutes else np.nan, "command": command})
@@ -49,7 +58,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
 
 def _minutes(run: dict, by: str) -> float:
     """Of what the row shows, the autoencoder that several runs share included."""
-    phases = ("training", "clustering", "encoding", by)
+    phases = ("training", "clustering", "encoding", "n2d" if "pictures" in run["settings"] else by)
     seconds = sum(run["seconds"].get(phase, 0.0) for phase in phases)
     return (seconds + run.get("autoencoder", {}).get("seconds", 0.0)) / 60
 
