@@ -1,5 +1,6 @@
 """Pretrained networks: weights out of PyTorch's files, features that are kept and clustered."""
 
+import functools
 import os
 import pickle
 import sys
@@ -14,6 +15,7 @@ from keras import layers
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.methods.base import backbone as shared
 from deepcluster_tf.methods.frozen import Frozen
+from deepcluster_tf.methods.scan import SCAN
 from deepcluster_tf.networks import pretrained
 from deepcluster_tf.networks.torch_weights import MAGIC, PROTOCOL, read_torch
 
@@ -272,3 +274,39 @@ def test_frozen_features_are_shared_and_clustered(digits, tmp_path, small_backbo
     np.testing.assert_array_equal(loaded.predict(few), method.predict(few))
     again = Frozen(n_components=4, n_init=1, seed=1).fit(digits.images, shared=tmp_path, progress=False)
     np.testing.assert_array_equal(again.features_, method.features_)
+
+
+def own_network(channels=3, side=None, maps=True):
+    """A small network of one's own, which sees any size, or one."""
+    keras.utils.set_random_seed(2)
+    images = keras.Input((side, side, channels))
+    x = keras.layers.Conv2D(6, 3, 2, "same", activation="relu")(images)
+    return keras.Model(images, x if maps else keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.mark.parametrize("kind", [Frozen, functools.partial(SCAN, backbone="EfficientNetLite0", heads=2, neighbors=3)])
+def test_any_keras_model_can_be_the_backbone(kind, digits, tmp_path):
+    network, images = own_network(), digits.images[:200]
+    how = {"n_components": 3, "n_init": 1}
+    method = kind(**how).with_backbone(network).fit(images, shared=tmp_path, progress=False)
+    grey = np.repeat(np.float32(images) / 255, 3, axis=-1)
+    expected = np.asarray(network(grey, training=False)).mean(axis=(1, 2))
+    np.testing.assert_allclose(method.transform(images), expected, atol=2e-3)
+    assert [path.name[:4] for path in tmp_path.iterdir()] == ["own-"] and method.get_params()["backbone"] == "own"
+    method.save(tmp_path / "model.weights.h5")
+    loaded = kind(**how).with_backbone(own_network()).load(tmp_path / "model.weights.h5", (8, 8, 1))
+    np.testing.assert_array_equal(loaded.predict(images[:20]), method.predict(images[:20]))
+
+
+def test_a_backbone_of_ones_own_sees_the_size_that_it_was_made_for(digits):
+    images = np.float32(digits.images[:3]) / 255
+    one = networks.own_backbone(own_network(1, 16, maps=False), (8, 8, 1))
+    resized = keras.layers.Resizing(16, 16)(images)
+    expected = own_network(1, 16, maps=False)(resized)
+    np.testing.assert_allclose(one(images), expected, rtol=1e-5, atol=1e-6)
+    assert not one.trainable_variables
+    with pytest.raises(ValueError, match="sees 3 channels: expected images of as many; received 2"):
+        networks.own_backbone(own_network(), (8, 8, 2))
+    for wrong in ("ResNet50", keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])):
+        with pytest.raises(ValueError, match="a backbone must be a Keras model of images"):
+            Frozen().with_backbone(wrong)

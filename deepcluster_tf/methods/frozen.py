@@ -44,7 +44,7 @@ class Frozen(BackboneMethod):
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
         super().check_settings()
-        networks.require_backbone(self.backbone)
+        self._require_backbone()
 
     def _check(self, images):
         networks.require_colours(images.shape[1:])
@@ -55,7 +55,7 @@ class Frozen(BackboneMethod):
         self._build_assigners()
 
     def _build(self, image_shape):
-        self.encoder_ = networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=False)
+        self.encoder_ = self._build_backbone(image_shape, pretrained=False)
         self._embed = fitting.batched(self.encoder_, fitting.STEP)
         self._build_assigners()
 

@@ -91,7 +91,7 @@ class SCAN(BackboneMethod):
         """Refuse settings out of range, before there are data; raises ValueError."""
         super().check_settings()
         if self._frozen:
-            networks.require_backbone(self.backbone)
+            self._require_backbone()
         for name in ("pretext_epochs",) if self._frozen else ("backbone_side",):
             if getattr(self, name) != self.defaults()[name]:
                 raise ValueError(f"{name} has no effect with the backbone {self.backbone}: leave it out")
@@ -299,7 +299,7 @@ class SCAN(BackboneMethod):
 
     def _build(self, image_shape):
         if self._frozen:
-            self.encoder_ = networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=False)
+            self.encoder_ = self._build_backbone(image_shape, pretrained=False)
         else:
             start = self._pretext()
             start._build(image_shape)

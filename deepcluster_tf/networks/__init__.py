@@ -12,7 +12,14 @@ from keras import ops
 from deepcluster_tf.networks.convolutional import convolutional_decoder, convolutional_encoder, convolutional_padding
 from deepcluster_tf.networks.dense import dense_decoder, dense_encoder
 from deepcluster_tf.networks.pooling import pooling_decoder, pooling_encoder
-from deepcluster_tf.networks.pretrained import backbone, package_of, require_backbone, require_colours
+from deepcluster_tf.networks.pretrained import (
+    backbone,
+    own_backbone,
+    package_of,
+    require_backbone,
+    require_colours,
+    require_network,
+)
 from deepcluster_tf.networks.residual import residual_decoder, residual_encoder
 from deepcluster_tf.networks.sizes import require_multiples
 from deepcluster_tf.networks.strided import projector, sobel, strided_encoder
@@ -25,6 +32,7 @@ __all__ = [
     "convolutional_padding",
     "dense_decoder",
     "dense_encoder",
+    "own_backbone",
     "package_of",
     "pooling_decoder",
     "pooling_encoder",
@@ -32,6 +40,7 @@ __all__ = [
     "require_backbone",
     "require_colours",
     "require_multiples",
+    "require_network",
     "residual_decoder",
     "residual_encoder",
     "sobel",

@@ -73,6 +73,51 @@ def backbone(name: str, image_shape: tuple[int, int, int], side: int = 0, pretra
     return model
 
 
+def own_backbone(network: keras.Model, image_shape: tuple[int, int, int], side: int = 0) -> keras.Model:
+    """Any Keras model of images, frozen, as a backbone.
+
+    Args:
+        network: float32 (n, height, width, 1 or 3) in [0, 1] -> (n, d), or maps (n, rows, columns, d), whose mean over
+            places counts. What else it needs, such as other ranges, it does itself.
+        image_shape: (height, width, channels) of the images.
+        side: height and width to which images are resized before it sees them; 0 for what its input says, or none.
+
+    Returns:
+        a model: float32 (n, height, width, channels) in [0, 1] -> float32 features (n, d).
+
+    Raises:
+        ValueError: it is no such model.
+    """
+    require_network(network)
+    seen = network.input_shape
+    images = keras.Input(image_shape, name="images")
+    x = layers.Concatenate(name="colours")([images] * 3) if (image_shape[-1], seen[-1]) == (1, 3) else images
+    if x.shape[-1] != seen[-1]:
+        raise ValueError(
+            f"the backbone sees {seen[-1]} channels: expected images of as many; received {image_shape[-1]}"
+        )
+    height, width = (side, side) if side else (seen[1] or image_shape[0], seen[2] or image_shape[1])
+    if (height, width) != image_shape[:2]:
+        x = layers.Resizing(height, width, name="resize")(x)
+    features = network(x, training=False)
+    if len(features.shape) == 4:
+        features = layers.GlobalAveragePooling2D(name="mean")(features)
+    model = keras.Model(images, features, name="encoder")
+    model.trainable = False
+    return model
+
+
+def require_network(network: keras.Model) -> None:
+    """Refuse what cannot be a backbone; raises ValueError."""
+    seen, given = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    whole = isinstance(network, keras.Model) and isinstance(seen, tuple) and isinstance(given, tuple)
+    if not whole or len(seen) != 4 or len(given) not in (2, 4):
+        raise ValueError(
+            "a backbone must be a Keras model of images (n, height, width, channels) that gives features (n, d), or "
+            f"maps (n, rows, columns, d); received {network!r}"
+        )
+
+
 def require_colours(image_shape: tuple[int, int, int]) -> None:
     """Refuse images that are neither grey nor of three colours; raises ValueError."""
     if image_shape[-1] not in (1, 3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 
 from deepcluster_tf import fitting, networks
@@ -15,6 +16,8 @@ class BackboneMethod(EncodingMethod):
     A subclass has the settings `backbone` and `backbone_side`, and its `_learn` calls `_make_features`.
     """
 
+    _network = None  # a Keras model in place of a named backbone
+
     _features_of = None  # the digest of the images whose features are kept
 
     @property
@@ -23,9 +26,32 @@ class BackboneMethod(EncodingMethod):
         package = networks.package_of(self.backbone)
         return [package] if package else []
 
+    def with_backbone(self, network: keras.Model) -> BackboneMethod:
+        """Take any Keras model in the place of a named backbone, for `fit` and `load`; returns self.
+
+        Args:
+            network: float32 images (n, height, width, 1 or 3) in [0, 1] -> features (n, d), or maps of them; it stays
+                as it is. The setting `backbone` becomes "own".
+
+        Raises:
+            ValueError: it is no such model.
+        """
+        networks.require_network(network)
+        self._network, self.backbone = network, "own"
+        return self
+
+    def _require_backbone(self) -> None:
+        if self._network is None:
+            networks.require_backbone(self.backbone)
+
+    def _build_backbone(self, image_shape, pretrained: bool) -> keras.Model:
+        if self._network is not None:
+            return networks.own_backbone(self._network, image_shape, self.backbone_side)
+        return networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=pretrained)
+
     def _make_features(self, images: np.ndarray, progress: bool) -> np.ndarray:
         """Features, float16 (n, d), of the images: those kept on disk, or made now."""
-        self.encoder_ = networks.backbone(self.backbone, images.shape[1:], self.backbone_side)
+        self.encoder_ = self._build_backbone(images.shape[1:], pretrained=True)
         self._embed = fitting.batched(self.encoder_, fitting.STEP)
         self._features_of = checkpoints.digest(images)
         made_of = {"backbone": self.backbone, "side": self.backbone_side, "images": self._features_of}
@@ -37,7 +63,10 @@ class BackboneMethod(EncodingMethod):
     @property
     def _place(self):
         """The folder of what all fits with this backbone have in common; None where nothing is kept."""
-        return self._shared and self._shared / f"{self.backbone}-{self.backbone_side or 'native'}"
+        which = self.backbone
+        if self._network is not None:
+            which += "-" + checkpoints.digest(np.concatenate([np.ravel(w) for w in self._network.get_weights()]))[:8]
+        return self._shared and self._shared / f"{which}-{self.backbone_side or 'native'}"
 
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Features, float32 (n, d), of images (n, height, width, channels); as kept, of those that it was fitted to."""
