@@ -36,7 +36,7 @@ $(MARK): setup.cfg pyproject.toml | check
 	  { echo "error: $$PYTHON has no venv module: install it (Debian: python3-venv)"; exit 1; }
 	@echo "installing the package and what it needs into $$VENV (a minute or two) ..."
 	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' || \
-	  { echo "error: pip could not install what setup.cfg names: expected a network or a package mirror"; exit 1; }
+	  { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
 	@touch "$$VENV/.installed"
 
 ifeq ($(firstword $(MAKECMDGOALS)),help)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from deepcluster_tf import losses, metrics, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
-from deepcluster_tf.methods import scan
+from deepcluster_tf.methods import heads
 from deepcluster_tf.methods.scan import SCAN
 
 SMALL = {
@@ -75,26 +75,26 @@ def test_entropy_of_the_mean_by_hand_by_loop_and_at_its_edges():
 
 def test_known_labels_take_the_place_of_the_neighbour():
     pairs = np.array([[[[0.5, 0.5]], [[0.9, 0.1]]], [[[0.2, 0.8]], [[0.9, 0.1]]]], "float32")  # (2, 2, 1 head, 2)
-    known = scan.one_hot(np.array([-1, 1]), 2)
+    known = heads.one_hot(np.array([-1, 1]), 2)
     np.testing.assert_array_equal(known, [[0, 0], [0, 1]])
-    found = np.array(scan.clustering_loss(known, pairs, 0.0))
+    found = np.array(heads.clustering_loss(known, pairs, 0.0))
     np.testing.assert_allclose(found, [-math.log(0.5), -math.log(0.8)], rtol=1e-5)
-    with_entropy = np.array(scan.clustering_loss(known, pairs, 2.0))
+    with_entropy = np.array(heads.clustering_loss(known, pairs, 2.0))
     mean = np.array([0.35, 0.65])
     np.testing.assert_allclose(with_entropy, found + 2 * np.sum(mean * np.log(mean)), rtol=1e-4)
     twice = np.repeat(pairs, 2, axis=2)  # heads add up
-    np.testing.assert_allclose(scan.clustering_loss(known, twice, 2.0), 2 * with_entropy, rtol=1e-5)
+    np.testing.assert_allclose(heads.clustering_loss(known, twice, 2.0), 2 * with_entropy, rtol=1e-5)
 
 
 def test_sure_labels_by_hand_and_where_nobody_is_sure():
     p = np.array([[0.95, 0.05], [0.92, 0.08], [0.05, 0.95], [0.6, 0.4], [0.6, 0.4]], "float32")
-    known = scan.one_hot(np.array([-1, -1, -1, -1, 1]), 2)
-    labels, weights = map(np.array, scan.sure_labels(p, known, 0.9))
+    known = heads.one_hot(np.array([-1, -1, -1, -1, 1]), 2)
+    labels, weights = map(np.array, heads.sure_labels(p, known, 0.9))
     np.testing.assert_array_equal(labels.argmax(axis=1), [0, 0, 1, 0, 1])
     np.testing.assert_allclose(weights, [1.25, 1.25, 1.25, 0, 1.25])  # two of each class, five images
-    alone, weights = map(np.array, scan.sure_labels(p[:4], known[:4], 0.9))
+    alone, weights = map(np.array, heads.sure_labels(p[:4], known[:4], 0.9))
     np.testing.assert_allclose(weights, [1, 1, 2, 0])  # one of the second class weighs as two of the first
-    _, none = scan.sure_labels(p[3:4], known[3:4], 0.9)
+    _, none = heads.sure_labels(p[3:4], known[3:4], 0.9)
     np.testing.assert_array_equal(none, [0])
 
 
@@ -103,7 +103,7 @@ def test_a_heads_loss_by_loop():
     nearest = np.array([[1, 2], [0, 3], [4, 5], [1, 0], [2, 5], [4, 2]])
     by_loop = np.mean([-math.log(np.dot(p[i], p[j])) for i in range(6) for j in nearest[i]])
     mean = p.mean(axis=0)
-    assert scan.head_loss(p, nearest) == pytest.approx(by_loop + np.sum(mean * np.log(mean)), rel=1e-4)
+    assert heads.head_loss(p, nearest) == pytest.approx(by_loop + np.sum(mean * np.log(mean)), rel=1e-4)
 
 
 def test_a_head_gives_the_softmax_of_its_logits():
@@ -130,7 +130,9 @@ def test_an_easy_task_is_solved_and_every_stage_is_reported(fitted, blobs):
 def test_the_head_of_the_least_loss_is_kept(blobs):
     method = SCAN(**{**FROZEN, "epochs": 2, "stages": 2}).fit(blobs[0], progress=False)
     nearest = method._nearest(method.transform(blobs[0]), None, False)
-    assert scan.head_loss(method.predict_proba(blobs[0]), nearest) == pytest.approx(method.head_losses_.min(), abs=1e-3)
+    assert heads.head_loss(method.predict_proba(blobs[0]), nearest) == pytest.approx(
+        method.head_losses_.min(), abs=1e-3
+    )
 
 
 def test_nearest_leaves_the_image_itself_out(fitted, blobs):
