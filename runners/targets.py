@@ -68,7 +68,8 @@ def overview() -> str:
         methods.setdefault(summary(experiment), []).append(name)
     lines = ["make TARGET [VARIABLE=value ...]      make help TARGET lists its variables", "", "experiments:"]
     for said, names in methods.items():
-        lines += textwrap.wrap(", ".join(names), 116, initial_indent="  ", subsequent_indent="  ")
+        names = ", ".join(names)  # a name is never broken at its hyphen
+        lines += textwrap.wrap(names, 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
         lines += textwrap.wrap(said, 112, initial_indent="      ", subsequent_indent="      ")
     others = [*COMMANDS, *makes_own()]
     width = max(map(len, others))

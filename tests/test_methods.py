@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import experiments, settings
+from deepcluster_tf import experiments, networks, settings
 from deepcluster_tf.methods.base import Method
 from deepcluster_tf.methods.control import Control
 
@@ -88,6 +88,9 @@ class TestContract:
 
         monkeypatch.setattr("deepcluster_tf.fitting.train", broken)
         monkeypatch.setattr("deepcluster_tf.clustering.kmeans", broken)
+        # in place of a pretrained network, which is not installed everywhere
+        small = networks.strided_encoder((8, 8, 1), 2, (4,))
+        monkeypatch.setattr("deepcluster_tf.networks.backbone", lambda *_, **__: small)
         with pytest.raises(FloatingPointError):
             unfitted.fit(images, progress=False)
         with pytest.raises(NotFittedError):

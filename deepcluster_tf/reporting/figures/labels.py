@@ -34,11 +34,10 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
                 capsize=3,
                 label=what,
             )
-    share = "%" in found["labels"].iloc[0]
-    axes.set(
-        xscale="log", xlabel="images whose label is told" + (" (share)" if share else " (of each class)"),
-        ylabel="ACC over the other images (fraction)", title=title,
-    )  # fmt: skip
+    unit = found["labels"].iloc[0].split()[-1]
+    told = {"%": "images whose label is told (%)", "class": "images of each class whose label is told"}
+    over = "ACC over the other images" if unit in told else "accuracy over the test images"
+    axes.set(xscale="log", xlabel=told.get(unit, "pictures that are named"), ylabel=f"{over} (fraction)", title=title)
     amounts = found.drop_duplicates("amount")
     axes.set_xticks(amounts["amount"], amounts["labels"].str.split().str[0])
     axes.minorticks_off()
