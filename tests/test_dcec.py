@@ -186,15 +186,15 @@ def test_settings_out_of_range_are_refused(digits, settings, message):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((5, 8, 8)), None, r"shape \(n, height, width, channels\)"),
+        (np.zeros((5, 8)), None, r"shape \(n, height, width, channels\)"),
         (np.zeros((0, 8, 8, 1)), None, "n >= 1"),
-        (np.zeros((20, 8, 8, 1), np.int64), None, "uint8 in 0..255 or floats in 0..1; received int64"),
+        (np.full((20, 8, 8, 1), 256), None, "integer images must be in 0..255; received 256 to 256"),
         (np.full((20, 8, 8, 1), 2.0), None, "must be in 0..1; received 2 to 2"),
         (np.full((20, 8, 8, 1), np.nan), None, "must be in 0..1"),
         (np.zeros((20, 10, 10, 1)), None, "multiples of 8"),
         (np.zeros((20, 8, 8, 1)), np.zeros(19, int), "one for each of 20 images"),
-        (np.zeros((20, 8, 8, 1)), np.zeros(20), "must be integers"),
-        (np.zeros((20, 8, 8, 1)), np.full(20, 10), "in 0..9, or -1 where unknown; received 10 to 10"),
+        (np.zeros((20, 8, 8, 1)), np.full(20, 0.5), "must be integers"),
+        (np.zeros((20, 8, 8, 1)), np.arange(20), "in 0..9, or name 10 classes at most; received 20: 0, 1, 2"),
         (np.zeros((20, 8, 8, 1)), np.full(20, -2), "received -2 to -2"),
     ],
 )

@@ -45,10 +45,10 @@ class TestContract:
         ("images", "message"),
         [
             (np.zeros((1, 8, 8, 1)), "two images or more; received one"),
-            (np.zeros((0, 8, 8, 1)), r"the shape \(n, height, width, channels\), n >= 1; received \(0, 8, 8, 1\)"),
+            (np.zeros((0, 8, 8, 1)), r"or \(n, height, width\), n >= 1; received \(0, 8, 8, 1\)"),
             (np.full((40, 8, 8, 1), np.nan), "float images must be in 0..1; received nan"),
             (np.full((40, 8, 8, 1), 2.0), "float images must be in 0..1; received 2 to 2"),
-            (np.zeros((40, 8, 8, 1), np.int32), "uint8 in 0..255 or floats in 0..1; received int32"),
+            (np.zeros((40, 8, 8, 1), bool), "integers in 0..255 or floats in 0..1; received bool"),
             (None, "must have the shape"),
             ("photos", "must have the shape"),
         ],

@@ -197,7 +197,12 @@ def test_an_epoch_of_many_steps_is_reported_every_25(digits, batch_size, interva
 def test_few_images_and_a_last_batch_of_one(digits, n):
     settings = {**SMALL, "epochs": 1, "n_components": 50, "n_clusters": 3}
     method = Siamese(**settings).fit(digits.images[:n], progress=False)
-    assert method.n_iter_ == 1 and method.labels_.shape == (n,) and method.n_components == 16
+    assert (
+        method.n_iter_ == 1
+        and method.labels_.shape == (n,)
+        and method.n_components_ == 16
+        and method.n_components == 50
+    )
 
 
 def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypatch, fitted):

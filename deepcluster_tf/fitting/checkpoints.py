@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from keras import ops
 
 from deepcluster_tf.files import read_csv, read_json, replacing, sweep, verify
 from deepcluster_tf.machine import processors
+
+ABOUT = "deepcluster_tf"  # the name in a file of weights under which it says what they are of
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -51,13 +54,14 @@ class _Memory(io.BytesIO):
         return "memory.weights.h5"
 
 
-def save_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
+def save_weights(model: keras.Model, path: Path, checked: bool = False, about: dict | None = None) -> None:
     """Save a model's weights (and its optimizer's, if compiled) under a temporary name, then rename.
 
     Args:
         model: any built Keras model.
         path: a file name that ends in `.weights.h5`.
         checked: keep the SHA-256 beside it, without which no fit goes on from it.
+        about: JSON types, to be written into the file too, for `read_about`.
 
     Raises:
         OSError: it cannot be written; the file that was there before is kept.
@@ -65,6 +69,9 @@ def save_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
     path, memory = Path(path), _Memory()
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save_weights(memory)
+    if about is not None:
+        with h5py.File(memory, "r+") as file:
+            file.create_dataset(ABOUT, data=json.dumps(about))
     with replacing(path, checked) as part:
         part.write_bytes(memory.getbuffer())
 
@@ -106,11 +113,29 @@ def load_weights(model: keras.Model, path: Path, checked: bool = False) -> None:
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path} is missing, damaged, or of another model ({reason}): expected the weights of one with the same "
-            "settings, for images of the same shape. Restore it, or make it anew"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path | str, error: Exception) -> ValueError:
+    reason = str(error).partition("\n")[0]
+    return ValueError(
+        f"{path} is missing, damaged, or of another model ({reason}): expected the weights of one with the same "
+        "settings, for images of the same shape. Restore it, or make it anew"
+    )
+
+
+def read_about(path: Path | str) -> dict:
+    """What `save_weights` wrote about a model into the file of its weights; {} where it wrote nothing.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        with h5py.File(path) as file:
+            about = json.loads(file[ABOUT].asstr()[()]) if ABOUT in file else {}
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    return about if isinstance(about, dict) else {}
 
 
 def iterations_done(model: keras.Model) -> int:

@@ -87,7 +87,6 @@ class Autoencoder(EncodingMethod):
                 raise ValueError(f"{name} must be {usual}; received {received}")
 
     def _check(self, images):
-        self.n_components = min(self.n_components, self.embedding_dim, len(images))
         {
             "pooling": lambda shape: networks.require_multiples(shape, 4),
             "convolutional": networks.convolutional_padding,

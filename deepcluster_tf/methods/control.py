@@ -43,7 +43,6 @@ class Control(EncodingMethod):
         if height % self.size or width % self.size:
             raise ValueError(f"the scaled size (SCALE) must divide the images' {height}x{width}; received {self.size}")
         values = self.size**2 * channels
-        self.n_components = min(self.n_components, values, len(images))
         if self.reducer == "pca" and values > len(images):
             raise ValueError(
                 f"{values} principal components need as many images; received {len(images)}: give more, or a smaller "

@@ -69,6 +69,8 @@ class DCEC(Method):
     n_init: int = setting(20, "restarts of k-means", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
+    _learned = (*Method._learned, "classes_")
+
     _autoencoder = None  # weights to start clustering from, where the caller gave them
 
     def check_settings(self) -> None:
@@ -84,7 +86,7 @@ class DCEC(Method):
             ValueError: with what was expected and what was received.
         """
         images = super().check(images)
-        return images, self.checked_labels(labels, len(images), self.n_clusters)
+        return images, self._take_labels(labels, len(images))
 
     def _check(self, images):
         networks.convolutional_padding(images.shape[1:])
@@ -96,6 +98,8 @@ class DCEC(Method):
         if weights is not None:
             keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
         self._embed = fitting.batched(self.encoder_)
+        self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
+        self.clustering_.build((None, self.embedding_dim))
 
     def _view(self) -> keras.Model | None:
         return slight_view(self.seed) if self.views == "slight" else None
@@ -121,7 +125,7 @@ class DCEC(Method):
             ValueError: settings or images are out of range, or `directory` belongs to another fit.
             FloatingPointError: the loss is no longer a number.
         """
-        images, _ = self.check(images)
+        images = super().check(images)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         directory = directory and Path(directory)
         if directory:
@@ -222,7 +226,6 @@ class DCEC(Method):
         return self
 
     def _clustering_model(self, images):
-        self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
         embeddings = self.encoder_.output
         outputs = {"assignments": self.clustering_(embeddings), "reconstruction": self.decoder_(embeddings)}
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="dcec")
@@ -242,13 +245,18 @@ class DCEC(Method):
     # ------------------------------------------------------------------ the fitted model
 
     @whole_or_nothing
-    def load(self, path: Path | str, image_shape: tuple[int, int, int], classes: np.ndarray | None = None) -> DCEC:
+    def load(
+        self,
+        path: Path | str,
+        image_shape: tuple[int, int, int] | None = None,
+        classes: np.ndarray | None = None,
+    ) -> DCEC:
         """Take a fitted model from `save`.
 
         Args:
-            path: the `.weights.h5` file.
-            image_shape: (height, width, channels).
-            classes: int (n_clusters,), `classes_`; None: unknown.
+            path: the `.weights.h5` file, of a model with the same settings.
+            image_shape: (height, width, channels); None: as the file has it.
+            classes: int (n_clusters,), `classes_`; None: as the file has them.
 
         Returns:
             self, ready for `transform`, `predict` and `export`.
@@ -256,11 +264,17 @@ class DCEC(Method):
         Raises:
             ValueError: the file is missing, damaged or of another model.
         """
-        self._build(image_shape)
-        self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
-        checkpoints.load_weights(self._whole(), path)
-        self.classes_ = np.full(self.n_clusters, -1) if classes is None else np.asarray(classes, np.int64)
+        super().load(path, image_shape)
+        if classes is not None:
+            self.classes_ = np.asarray(classes, np.int64)
         return self
+
+    def _heads(self):
+        return {"assignments": self.clustering_}
+
+    def _take_learned(self, learned):
+        super()._take_learned(learned)
+        self.classes_ = np.asarray(learned.get("classes_", [-1] * self.n_clusters), np.int64)
 
     def _whole(self) -> keras.Model:
         embeddings = self.encoder_.output

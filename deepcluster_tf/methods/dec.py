@@ -63,7 +63,6 @@ class DEC(EncodingMethod):
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")
-        self.n_components = min(self.n_components, len(images))
 
     def _pretext(self) -> Siamese:
         return pretext.pretext(self.pretext_epochs, self.flip, self.seed)
@@ -75,7 +74,6 @@ class DEC(EncodingMethod):
 
     def _take(self, start: Siamese) -> None:
         self.encoder_ = start.encoder_
-        self.n_components = min(self.n_components, self.encoder_.output_shape[1])
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
@@ -84,7 +82,7 @@ class DEC(EncodingMethod):
         self._add_assigner("dec", ClusteringLayer(self.n_clusters, name="assignments"))
 
     def _learn(self, images, directory, progress, strategy):
-        labels = self.checked_labels(self._labels, len(images), self.n_clusters)
+        labels = self._take_labels(self._labels, len(images))
         start = self._pretext()
         pretext.learn(start, images, self._shared, progress, strategy)
         self._take(start)

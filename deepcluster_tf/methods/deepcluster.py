@@ -77,7 +77,6 @@ class DeepCluster(EncodingMethod):
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")
-        self.n_components = min(self.n_components, self.embedding_dim, len(images))
         if self._prototypes > len(images):
             raise ValueError(
                 f"{self._prototypes} clusters while it learns (PROTOTYPES) need as many images; received "

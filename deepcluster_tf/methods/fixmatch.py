@@ -10,8 +10,7 @@ Deviations from the paper:
 2. Three other images for each labelled one, where the paper has seven; the threshold is 0.9, not 0.95.
 3. Before the threshold an answer is divided by the mean of the answers so far, and multiplied by the shares of the
    classes among the labels, as in ReMixMatch: with few labels one class would swallow others.
-4. Strong views are those of our contrastive methods and an erased rectangle, not RandAugment; labelled images are seen
-   in strong views too.
+4. Strong views are those of our contrastive methods and an erased rectangle, not RandAugment.
 5. Without labels, those images count as labelled that are the most typical of the clusters of UMAP and a Gaussian
    mixture (N2D) on the pixels; the paper always has labels.
 """
@@ -73,7 +72,6 @@ class FixMatch(EncodingMethod):
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")
-        self.n_components = min(self.n_components, self.embedding_dim, len(images))
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
@@ -89,7 +87,7 @@ class FixMatch(EncodingMethod):
 
     def _known(self, images, directory, progress) -> tuple[np.ndarray, np.ndarray]:
         """The labels to learn from, int64 (n,), -1 where unknown, and the shares of the classes, float32."""
-        labels = self.checked_labels(self._labels, len(images), self.n_clusters)
+        labels = self._take_labels(self._labels, len(images))
         everyone = labels
         if (labels < 0).all():
             place = directory and directory / f"n2d-{self.n_clusters}-seed-{self.seed}.npz"
@@ -126,7 +124,7 @@ class FixMatch(EncodingMethod):
         head = self.assigners_["fixmatch"]
         model = MatchingModel(images, {"labels": head(self.encoder_(images))}, name="fixmatch")
         model.weak, model.strong = self._views(colours)
-        model.answer = lambda x: head(self.encoder_(x, training=False))
+        model.answer = lambda x: head(self.encoder_(x, training=True))
         model.known, model.labelled = ops.convert_to_tensor(labels), ops.convert_to_tensor(np.flatnonzero(labels >= 0))
         model.shares, model.confidence, model.seed, model.count = shares, self.confidence, self.seed, self.labelled
         model.mean = keras.Variable(shares, trainable=False, name="mean_answer")
@@ -156,6 +154,7 @@ class MatchingModel(fitting.ResidentModel):
         drawn = tf.random.stateless_uniform((self.count,), seed, 0, len(self.labelled), "int32")
         told = ops.take(self.labelled, drawn)
         theirs, others = (to_unit(ops.take(self.images, which, axis=0)) for which in (told, rows))
+        # in training mode, for the batch normalisation's running means are of strong views as well as of weak ones
         p = ops.stop_gradient(self.answer(self.weak(others, training=True)))
         targets, sure = answers(p, self.mean, self.shares, self.confidence)
         self.mean.assign(MEMORY * self.mean + (1 - MEMORY) * ops.mean(p, axis=0))
@@ -163,7 +162,7 @@ class MatchingModel(fitting.ResidentModel):
         # so that the loss is the mean over the labelled images and that over the others, the unsure ones with 0
         n, m = self.count, ops.cast(ops.shape(rows)[0], p.dtype)
         weights = ops.concatenate([ops.full((n,), (n + m) / n), sure * (n + m) / m])
-        seen = self.strong(ops.concatenate([theirs, others]), training=True)
+        seen = ops.concatenate([self.weak(theirs, training=True), self.strong(others, training=True)])
         return seen, {"labels": ops.concatenate([labels, targets])}, {"labels": weights}
 
 

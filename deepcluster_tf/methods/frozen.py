@@ -48,7 +48,6 @@ class Frozen(BackboneMethod):
 
     def _check(self, images):
         networks.require_colours(images.shape[1:])
-        self.n_components = min(self.n_components, len(images))
 
     def _learn(self, images, directory, progress, strategy):
         self._make_features(images, progress)

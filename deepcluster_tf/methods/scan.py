@@ -108,7 +108,6 @@ class SCAN(BackboneMethod):
         self._require_at_most("neighbors", len(images) - 1)
         if self._frozen:
             networks.require_colours(images.shape[1:])
-        self.n_components = min(self.n_components, len(images))
 
     @property
     def _frozen(self) -> bool:
@@ -153,7 +152,7 @@ class SCAN(BackboneMethod):
         return super().fit(images, labels, directory=directory, shared=shared, progress=progress, strategy=strategy)
 
     def _learn(self, images, directory, progress, strategy):
-        self._labels = self.checked_labels(self._labels, len(images), self.n_clusters)
+        self._labels = self._take_labels(self._labels, len(images))
         self.stages_, self._found = [], []
         data = self._make_features(images, progress) if self._frozen else self._contrast(images, progress, strategy)
         self._build_assigners()

@@ -120,7 +120,6 @@ class Siamese(EncodingMethod):
     def _check(self, images):
         if self.views == "strong" and images.shape[-1] not in (1, 3):
             raise ValueError(f"strong views (VIEWS) need images of one or three channels; received {images.shape[-1]}")
-        self.n_components = min(self.n_components, self.embedding_dim, len(images))
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)

@@ -231,8 +231,8 @@ class VAE(Method):
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float32 (n, n_classes), of images (n, height, width, channels)."""
-        self._require_fitted()
-        return self._classify(self.checked_images(images, self.encoder_.input_shape[1:]))
+        images = self._given(images)
+        return self._classify(images)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Classes, int64 (n,), of images (n, height, width, channels)."""
@@ -241,6 +241,9 @@ class VAE(Method):
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Reconstructions from the latent means, float32 in 0..1, of images (n, height, width, channels)."""
         return self.decode(self.transform(images))
+
+    def _heads(self):
+        return {"classes": self.head_}
 
     def _whole(self) -> keras.Model:
         z_mean, z_std = self._variational.output

@@ -68,8 +68,16 @@ class BackboneMethod(EncodingMethod):
             which += "-" + checkpoints.digest(np.concatenate([np.ravel(w) for w in self._network.get_weights()]))[:8]
         return self._shared and self._shared / f"{which}-{self.backbone_side or 'native'}"
 
+    def __getstate__(self):
+        return {**super().__getstate__(), "network": self._network}
+
+    def __setstate__(self, state):
+        self._network = state["network"]
+        super().__setstate__(state)
+
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Features, float32 (n, d), of images (n, height, width, channels); as kept, of those that it was fitted to."""
+        images = self._given(images)
         if self._features_of and len(images) == len(self.features_) and checkpoints.digest(images) == self._features_of:
             return np.float32(self.features_)
         return super().transform(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -24,10 +25,13 @@ class EncodingMethod(Method):
     `kmeans_` and `mixture_`.
     """
 
+    _learned = (*Method._learned, "n_components_")
+
     in_stages = False  # whether `fit` takes labels and `score`, and leaves `stages_`
     by_dot_product = False  # whether encodings are compared by their dot product, rather than by their cosine
     starts_a_mixture = 1  # starts of k-means for each start of the mixture
-    n_components = 0  # principal components that the mixture sees; 0 for the encodings themselves
+    n_components = 0  # principal components that the mixture sees, at most; 0 for the encodings themselves
+    _most_components = math.inf  # as many as images that it is fitted to
 
     @whole_or_nothing
     def fit(
@@ -60,6 +64,7 @@ class EncodingMethod(Method):
         """
         images = self.check(images)
         self._labels = labels
+        self._most_components = len(images)
         self.history_, self.n_iter_, self.converged_ = [], 0, None  # of a method that trains no network
         directory = directory and Path(directory)
         self._shared = Path(shared) if shared else directory
@@ -76,8 +81,8 @@ class EncodingMethod(Method):
         times.append(time.perf_counter())
         self.assigners_["kmeans"].cluster_centers.assign(self.kmeans_.cluster_centers_)
         mixture = self.assigners_["mixture"]
-        if self.n_components:
-            self.pca_ = PCA(self.n_components, random_state=self.seed).fit(embeddings)
+        if self.n_components_:
+            self.pca_ = PCA(self.n_components_, random_state=self.seed).fit(embeddings)
             embeddings = self.pca_.transform(embeddings)
             project, mixture = mixture.layers
             project.set_weights([self.pca_.components_.T, -self.pca_.mean_ @ self.pca_.components_.T])
@@ -99,15 +104,23 @@ class EncodingMethod(Method):
 
     def decoded_centers(self) -> dict[str, np.ndarray]:
         """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
-        means = self.pca_.inverse_transform(self.mixture_.means_) if self.n_components else self.mixture_.means_
+        means = self.pca_.inverse_transform(self.mixture_.means_) if self.n_components_ else self.mixture_.means_
         centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": means}
         return {by: fitting.batched(self.decoder_)(np.float32(c)) for by, c in centers.items()}
 
     def _build_assigners(self) -> None:
         """The clusterings as layers, so that they are saved and exported with the encoder."""
         self.assigners_, self._posteriors, self._clusters = {}, {}, {}
+        self.n_components_ = min(self.n_components, self.encoder_.output_shape[1], self._most_components)
         self._add_assigner("kmeans", ClusteringLayer(self.n_clusters, name="kmeans"))  # its largest is the nearest
         self._add_assigner("mixture", self._mixture_layer())
+
+    def _heads(self):
+        return self.assigners_
+
+    def _take_learned(self, learned):
+        super()._take_learned(learned)
+        self._most_components = learned.get("n_components_", math.inf)
 
     def _add_assigner(self, by: str, layer: keras.layers.Layer) -> None:
         """One more way from embeddings to clusters: a layer whose outputs are soft assignments, and with `logits`."""
@@ -117,9 +130,9 @@ class EncodingMethod(Method):
         self._clusters[by] = fitting.batched(lambda z, training: self._cluster_of(z, by))
 
     def _mixture_layer(self):
-        if not self.n_components:
+        if not self.n_components_:
             return MixtureLayer(self.n_clusters, name="mixture")
-        project = keras.layers.Dense(self.n_components, name="components")
+        project = keras.layers.Dense(self.n_components_, name="components")
         return keras.Sequential([project, MixtureLayer(self.n_clusters, name="posterior")], name="mixture")
 
     def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import fitting
 from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.methods.base import given
 from deepcluster_tf.settings import Settings
 
 
@@ -31,13 +33,24 @@ def whole_or_nothing(fit: Callable) -> Callable:
     return guarded
 
 
-class Method(Settings):
-    """Base of the methods.
+def _is_plain(value: object) -> bool:
+    """Whether a value is data, and no network or function, which `_build` makes anew."""
+    if isinstance(value, (dict, list, tuple)):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return not callable(value)
+
+
+class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
+    """Base of the methods, which are estimators of scikit-learn whose X are images.
 
     A subclass is a keyword-only dataclass whose fields are its settings. Its `_check(images)` refuses what does not fit
     the images, its `_build(image_shape)` makes the networks, and `_whole()` gives a Keras model of all that `save`
-    keeps.
+    keeps. What else a fitted model knows that `load` must know too, it names in `_learned`.
     """
+
+    _learned = ("class_names_",)  # attributes of JSON types, which `save` writes beside the weights
+
+    class_names_ = ()  # the names of the first clusters, in order, where labels were no numbers of clusters
 
     keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
 
@@ -67,7 +80,7 @@ class Method(Settings):
         """
         fitting.require_usual_keras()
         self.check_settings()
-        images = self.checked_images(images)
+        images = given.images_of(images)
         if len(images) < 2:
             raise ValueError("clustering needs two images or more; received one")
         self._require_at_most("n_clusters", len(images))
@@ -80,27 +93,112 @@ class Method(Settings):
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
         self._require_fitted()
-        return self._embed(self.checked_images(images, self.encoder_.input_shape[1:]))
+        return self._embed(self._given(images))
+
+    def _given(self, images) -> np.ndarray:
+        """Images for the fitted model, as it uses them; a ValueError if they are not of its shape."""
+        self._require_fitted()
+        return given.images_of(images, self.encoder_.input_shape[1:])
+
+    def _take_labels(self, labels, n: int) -> np.ndarray:
+        """The clusters that labels stand for, int64 (n,), -1 where unknown; sets `class_names_`."""
+        found, self.class_names_ = given.labels_of(labels, n, self.n_clusters)
+        return found
+
+    def fit_predict(self, images: np.ndarray, labels: np.ndarray | None = None, **how) -> np.ndarray:
+        """Fit, and give the clusters of the images, int64 (n,); arguments as `fit`."""
+        return self.fit(images, labels, **how).labels_
+
+    @property
+    def n_features_in_(self) -> int:
+        """The values of an image; an AttributeError before `fit`, as scikit-learn has it."""
+        if not hasattr(self, "encoder_"):
+            raise AttributeError(f"this {type(self).__name__} is not fitted: call fit or load first")
+        return int(np.prod(self.encoder_.input_shape[1:]))
+
+    @property
+    def model_(self) -> keras.Model:
+        """The fitted networks as one Keras model, which shares their weights, has `summary()` and saves as `.keras`.
+
+        float32 images (n, height, width, channels) in 0..1 -> a dict: "embeddings" float32 (n, d), "reconstructions"
+        where there is a decoder, and soft assignments float32 (n, n_clusters) by what made them.
+        """
+        self._require_fitted()
+        z = self.encoder_.output
+        outputs = {"embeddings": z, **{by: head(z) for by, head in self._heads().items()}}
+        if self.decoder_ is not None:
+            outputs["reconstructions"] = self.decoder_(z)
+        return keras.Model(self.encoder_.input, outputs, name=type(self).__name__.lower())
+
+    def _heads(self) -> dict[str, Callable]:
+        """Layers or models from embeddings to soft assignments, by name."""
+        return {}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "encoder_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+    # ------------------------------------------------------------------ kept and taken up again
 
     def save(self, path: Path | str) -> None:
-        """Write the fitted model's weights to one `.weights.h5` file; `load` reads it."""
+        """Write the fitted model to one `.weights.h5` file: weights, settings, shape of the images and classes.
+
+        `deepcluster_tf.load` makes the same model of it. The file is whole at every moment, and reading it runs no code
+        of it.
+        """
         self._require_fitted()
-        checkpoints.save_weights(self._whole(), path)
+        checkpoints.save_weights(self._whole(), path, about=self._about())
+
+    def _about(self) -> dict:
+        return {
+            "method": type(self).__name__,
+            "settings": self.get_params(),
+            "image_shape": list(self.encoder_.input_shape[1:]),
+            "learned": {name: np.asarray(getattr(self, name)).tolist() for name in self._learned},
+        }
 
     @whole_or_nothing
-    def load(self, path: Path | str, image_shape: tuple[int, int, int]) -> Method:
+    def load(self, path: Path | str, image_shape: tuple[int, int, int] | None = None) -> Method:
         """Take a fitted model from `save`, ready for `transform`, `predict` and `export`.
 
         Args:
-            path: the `.weights.h5` file.
-            image_shape: (height, width, channels).
+            path: the `.weights.h5` file, of a model with the same settings.
+            image_shape: (height, width, channels); None: as the file has it.
 
         Raises:
             ValueError: the file is missing, damaged or of another model.
         """
-        self._build(image_shape)
+        about = checkpoints.read_about(path)
+        if image_shape is None and not about:
+            raise ValueError(f"{path} does not say of which images it is: expected their image_shape beside it")
+        self._take_learned(about.get("learned", {}))
+        self._build(tuple(image_shape or about["image_shape"]))
         checkpoints.load_weights(self._whole(), path)
         return self
+
+    def _take_learned(self, learned: dict) -> None:
+        for name, value in learned.items():
+            if name in self._learned:
+                setattr(self, name, tuple(value) if isinstance(value, list) else value)
+
+    def __getstate__(self) -> dict:
+        """What pickle, joblib and deepcopy keep: settings, what `fit` found, and the weights of the networks."""
+        if not hasattr(self, "encoder_"):
+            return {"attributes": vars(self).copy()}
+        attributes = {name: value for name, value in vars(self).items() if _is_plain(value)}
+        weights = self._whole().get_weights()
+        return {"attributes": attributes, "weights": weights, "image_shape": self.encoder_.input_shape[1:]}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state["attributes"])
+        if "weights" in state:
+            self._build(state["image_shape"])
+            self._whole().set_weights(state["weights"])
+            vars(self).update(state["attributes"])
 
     def _encoder_functions(self) -> dict:
         """What every SavedModel offers: `embed` and, with a decoder, `reconstruct`, functions of images in 0..1."""
@@ -109,63 +207,6 @@ class Method(Settings):
         if self.decoder_ is not None:
             functions["reconstruct"] = lambda images: {"reconstructions": self.decoder_(encode(images), training=False)}
         return functions
-
-    @staticmethod
-    def checked_images(images: np.ndarray, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Refuse what is not a batch of images.
-
-        Args:
-            images: array to check.
-            image_shape: (height, width, channels) that the fitted model expects, if there is one.
-
-        Returns:
-            the images, uint8 as given or as float32.
-
-        Raises:
-            ValueError: wrong shape or dtype, values out of range, or not a number.
-        """
-        images = np.asarray(images)
-        if images.ndim != 4 or not len(images):
-            raise ValueError(
-                f"images must have the shape (n, height, width, channels), n >= 1; received {images.shape}"
-            )
-        if image_shape is not None and images.shape[1:] != tuple(image_shape):
-            raise ValueError(
-                f"images must have the shape (n, {', '.join(map(str, image_shape))}); received {images.shape}"
-            )
-        if images.dtype == np.uint8:
-            return images
-        if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(f"images must be uint8 in 0..255 or floats in 0..1; received {images.dtype}")
-        if not (images.min() >= 0 and images.max() <= 1):  # also false for NaN
-            raise ValueError(f"float images must be in 0..1; received {images.min():g} to {images.max():g}")
-        return images.astype(np.float32, copy=False)
-
-    @staticmethod
-    def checked_labels(labels: np.ndarray | None, n: int, n_clusters: int) -> np.ndarray:
-        """Refuse labels that do not fit the images.
-
-        Args:
-            labels: int (n,), 0..n_clusters-1 or -1 where unknown; None: all unknown.
-            n: number of images.
-            n_clusters: number of clusters.
-
-        Returns:
-            int64 (n,).
-
-        Raises:
-            ValueError: wrong length, no integers, or out of range.
-        """
-        labels = np.full(n, -1) if labels is None else np.asarray(labels)
-        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(
-                f"labels must be integers, one for each of {n} images; received {labels.dtype} {labels.shape}"
-            )
-        if labels.min() < -1 or labels.max() >= n_clusters:
-            raise ValueError(
-                f"labels must be in 0..{n_clusters - 1}, or -1 where unknown; received {labels.min()} to {labels.max()}"
-            )
-        return labels.astype(np.int64)
 
     def _reconstruction_model(
         self, images: np.ndarray, steps: int, loss: str = "mse", view: keras.Model | None = None

@@ -1,0 +1,109 @@
+"""Images and labels in the forms in which people have them, as the methods use them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def images_of(given, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Images as the methods use them; what is no batch of images is refused.
+
+    Args:
+        given: (n, height, width, channels), or (n, height, width) of grey images: integers in 0..255 or floats in 0..1,
+            an array (of any kind that NumPy reads, one mapped from a file too), lists, or a `tf.data.Dataset` of images
+            or batches of images, alone or with something else, which is read to its end.
+        image_shape: (height, width, channels) that the fitted model expects, if there is one.
+
+    Returns:
+        (n, height, width, channels), uint8 or float32; the array itself where it is one of these.
+
+    Raises:
+        ValueError: wrong shape or dtype, values out of range, or not a number.
+    """
+    images = _of_dataset(given) if hasattr(given, "as_numpy_iterator") else np.asarray(given)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or not len(images):
+        raise ValueError(
+            "images must have the shape (n, height, width, channels), or (n, height, width), n >= 1; received "
+            f"{images.shape}"
+        )
+    if image_shape is not None and images.shape[1:] != tuple(image_shape):
+        raise ValueError(f"images must have the shape (n, {', '.join(map(str, image_shape))}); received {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if np.issubdtype(images.dtype, np.integer):
+        return _within(images, 255, "integer").astype(np.uint8)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be integers in 0..255 or floats in 0..1; received {images.dtype}")
+    return _within(images, 1, "float").astype(np.float32, copy=False)
+
+
+def _within(images: np.ndarray, high: int, kind: str) -> np.ndarray:
+    if not (images.min() >= 0 and images.max() <= high):  # also false for NaN
+        raise ValueError(f"{kind} images must be in 0..{high}; received {images.min():g} to {images.max():g}")
+    return images
+
+
+def _of_dataset(given) -> np.ndarray:
+    """All images of a `tf.data.Dataset`; of a tuple the first part."""
+    parts = [np.asarray(each[0] if isinstance(each, tuple) else each) for each in given.as_numpy_iterator()]
+    if not parts:
+        return np.zeros(0)
+    # a batch has one dimension more than an image with channels
+    return np.concatenate(parts) if parts[0].ndim == 4 else np.stack(parts)
+
+
+def labels_of(given, n: int, n_clusters: int) -> tuple[np.ndarray, tuple]:
+    """Labels as numbers of clusters.
+
+    Args:
+        given: (n,), numbers or words, an array, a list or a pandas column; -1, NaN or None where unknown. None: all
+            unknown.
+        n: number of images.
+        n_clusters: number of clusters.
+
+    Returns:
+        int64 (n,), 0..n_clusters-1 or -1 where unknown; and the names of the first clusters, in order, where the labels
+        are something else than such numbers, else ().
+
+    Raises:
+        ValueError: wrong length, more classes than clusters, or numbers that are not whole.
+    """
+    if given is None:
+        return np.full(n, -1), ()
+    labels = np.asarray(given, None if hasattr(given, "dtype") else object)  # a list may hold words and NaN
+    if labels.shape != (n,):
+        raise ValueError(f"labels must be integers or words, one for each of {n} images; received {labels.shape}")
+    known = ~pd.isna(labels)
+    if all(isinstance(each, (int, float, np.number)) for each in labels[known][:1]):
+        labels, known = _whole(labels, known), known & (labels != -1)
+        least, most = (labels[known].min(), labels[known].max()) if known.any() else (0, 0)
+        if least >= 0 and most < n_clusters:
+            return np.where(known, labels, -1), ()
+        if least < 0:
+            raise ValueError(f"labels must be in 0..{n_clusters - 1}, or -1 where unknown; received {least} to {most}")
+    try:
+        names, numbers = np.unique(labels[known], return_inverse=True)
+    except TypeError:
+        raise ValueError("labels must be integers or words; received some of both") from None
+    if len(names) > n_clusters:
+        raise ValueError(
+            f"labels must be in 0..{n_clusters - 1}, or name {n_clusters} classes at most; received {len(names)}: "
+            f"{', '.join(map(str, names[:3]))} and so on"
+        )
+    found = np.full(n, -1)
+    found[known] = numbers
+    return found, tuple(names.tolist())
+
+
+def _whole(labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Numbers as int64, -1 where unknown."""
+    try:
+        numbers = np.where(known, labels, -1).astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("labels must be integers or words; received some of both") from None
+    if not (np.isfinite(numbers).all() and np.all(numbers == np.round(numbers))):
+        raise ValueError(f"labels must be integers or words; received {labels.dtype} with numbers that are not whole")
+    return numbers.astype(np.int64)
