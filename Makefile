@@ -54,7 +54,7 @@ test: check $(MARK) ## the tests (under ten minutes on two cores)
 	@$(PY) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: check $(MARK) ## the long checks; installs what the extras need
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray]' && $(PY) pytest -m slow
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray,convert]' && $(PY) pytest -m slow
 
 test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
 	@$(PY) pip install --quiet --disable-pip-version-check uv && $(PY) uv venv --quiet --clear .venv-lowest

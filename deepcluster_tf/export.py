@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from deepcluster_tf.layers import portable
 from deepcluster_tf.networks import to_unit
 
 ROUNDING = 1e-6  # by which a float may miss 0..1 and still be a pixel's value
@@ -24,7 +25,8 @@ class ImageModule(tf.Module):
 
     def __init__(self, functions: dict, image_shape: tuple[int, int, int], parts: list, others: dict):
         super().__init__()
-        self.parts = parts  # whose variables are saved
+        # TensorFlow's own variables: its converters see no others, and would leave the weights out
+        self.values = [variable.value for part in parts for variable in part.variables]
         self.signatures_ = {}
         for name, function in functions.items():
             traced = tf.function(_preprocessed(function))
@@ -100,7 +102,8 @@ def saved_model(
     """
     path = Path(path)
     _require_replaceable(path)
-    module = ImageModule(functions, image_shape, parts, others or {})
+    with portable():
+        module = ImageModule(functions, image_shape, parts, others or {})
     with _replacing(path) as part:
         tf.saved_model.save(module, str(part), signatures=module.signatures_)
 

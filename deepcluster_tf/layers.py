@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import ops
+
+_portable = contextvars.ContextVar("portable", default=False)
 
 
 def soft_assignments(embeddings, cluster_centers, alpha: float = 1.0):
@@ -25,7 +31,22 @@ def soft_assignments(embeddings, cluster_centers, alpha: float = 1.0):
 def _log_kernel(embeddings, cluster_centers, alpha):
     differences = ops.expand_dims(embeddings, 1) - ops.expand_dims(cluster_centers, 0)
     distances = ops.sum(ops.square(differences), axis=2)
-    return -(alpha + 1.0) / 2.0 * ops.log1p(distances / alpha)
+    return -(alpha + 1.0) / 2.0 * _log1p(distances / alpha)
+
+
+def _log1p(x):
+    # ONNX has no such function; without it an assignment differs by 1e-7 at most
+    return ops.log(1.0 + x) if _portable.get() else ops.log1p(x)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Trace layers so that other runtimes than TensorFlow, such as ONNX, can run them."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
 
 
 @keras.saving.register_keras_serializable("deepcluster_tf")

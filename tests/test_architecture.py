@@ -28,7 +28,7 @@ ARROWS = {
     "networks": set(),
     "clustering": set(),
     "fitting": {"networks"} | LEAVES,
-    "export": {"networks", "files"},
+    "export": {"networks", "layers", "files"},
     "annotation": {"fitting", "networks"} | LEAVES,
     "methods": {"clustering", "fitting", "annotation", "export"} | MODEL | LEAVES,
     "experiments": {"datasets", "clustering", "fitting", "annotation", "methods", "export"} | MODEL | LEAVES,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from sklearn.decomposition import PCA
 
@@ -163,7 +164,7 @@ class EncodingMethod(Method):
         if isinstance(layer, keras.Sequential):
             components, layer = layer.layers
             z = components(z)
-        return ops.cast(ops.argmax(layer.logits(z), axis=1), "int64")
+        return tf.argmax(layer.logits(z), axis=1)  # Keras's own treats -0.0 by bits, which TFLite cannot
 
     def _whole(self) -> keras.Model:
         z = self.encoder_.output
