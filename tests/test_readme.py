@@ -29,24 +29,27 @@ def test_tables_and_deviations_are_up_to_date(tmp_path):
         assert written == tables.page(table, REPOSITORY / "results")
 
 
-def test_saved_model_example_runs(monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
+def test_saved_model_example_runs(monkeypatch, tmp_path):
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
+    monkeypatch.chdir(tmp_path)
     if not Path("results/models/fashion-dcec-sup-0.01-seed-0").exists():
         pytest.skip("the SavedModel is not part of the repository yet")
     names = {}
     exec(BLOCKS[0], names)
     assert names["found"]["cluster"].shape == (3,) and names["embeddings"].shape == (3, 10)
+    exec(BLOCKS[1], names)
+    assert Path("model.tflite").stat().st_size > 500_000  # with its weights
 
 
 def test_method_example_runs(digits, some_labels, monkeypatch, tmp_path):
     from conftest import SMALL
 
     monkeypatch.chdir(tmp_path)
-    code = BLOCKS[1].replace("DCEC(n_clusters=10)", "DCEC(n_clusters=10, **SMALL)")
-    assert code != BLOCKS[1]
+    code = BLOCKS[2].replace("DCEC(n_clusters=10)", "DCEC(n_clusters=10, **SMALL)")
+    assert code != BLOCKS[2]
     names = {"images": digits.images, "labels": some_labels, "SMALL": {**SMALL, "pretraining_epochs": 1}}
     exec(code, names)
-    assert (tmp_path / "my-model" / "saved_model.pb").exists()
+    assert (tmp_path / "my-model" / "saved_model.pb").exists() and (tmp_path / "my.keras").exists()
     assert np.isfinite(names["dcec"].cluster_centers_).all()
 
 
