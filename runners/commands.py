@@ -124,9 +124,48 @@ class Export(Settings):
         if not self.run:
             raise ValueError("export needs a run: expected RUN=results/runs/<experiment>/<variant>/seed-<n>")
         start_tensorflow()
-        from deepcluster_tf.experiments import running
+        from deepcluster_tf.experiments import finished
 
-        print(running.export(Path(self.run), Path(self.to) if self.to else None))
+        print(finished.export(Path(self.run), Path(self.to) if self.to else None))
+
+
+@dataclass(kw_only=True, eq=False)
+class Predict(Settings):
+    """Ask a run's model about a folder of images: a CSV with cluster, class, confidence and distance of each."""
+
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    images: str = setting(None, "the folder of images, of any number")
+    to: str = setting(None, "the CSV; predicted-<folder>.csv in the run's folder if not given")
+
+    def carry_out(self, target: str) -> None:
+        """Predict, and print the file."""
+        if not self.run or not self.images:
+            raise ValueError("predict needs a run and images: expected RUN=results/runs/... IMAGES=folder")
+        start_tensorflow()
+        from deepcluster_tf.experiments import finished
+
+        path, unread = finished.predict(Path(self.run), Path(self.images), Path(self.to) if self.to else None)
+        print(path if not unread else f"{path} ({unread} images could not be read)")
+
+
+@dataclass(kw_only=True, eq=False)
+class Sort(Settings):
+    """Put the images of a run on a folder into folders, one a cluster; nothing that is there is replaced."""
+
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    to: str = setting(None, "where the clusters' folders go")
+    by: str = setting(None, "which clustering, where the run has several, such as kmeans")
+    copy: bool = setting(False, "1: copies, rather than links")
+
+    def carry_out(self, target: str) -> None:
+        """Sort, and print the folders."""
+        if not self.run or not self.to:
+            raise ValueError("sort needs a run and a place: expected RUN=results/runs/... TO=folder")
+        start_tensorflow()
+        from deepcluster_tf.experiments import finished
+
+        for name, count in finished.sort(Path(self.run), Path(self.to), self.by, self.copy).items():
+            print(f"{Path(self.to) / name}: {count:,} images")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -155,5 +194,7 @@ COMMANDS = {
     "figures": Figures,
     "data": Data,
     "export": Export,
+    "predict": Predict,
+    "sort": Sort,
     "bench": Bench,
 }

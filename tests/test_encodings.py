@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deepcluster_tf import clustering, experiments, metrics
-from deepcluster_tf.experiments import Experiment, Row, Table, results, running
+from deepcluster_tf.experiments import Experiment, Row, Table, finished, results, running
 from deepcluster_tf.experiments.protocols.encodings import Encodings
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.reporting import tables
@@ -99,7 +99,7 @@ def test_finished_run_is_shown_and_exported(result, tmp_path, digits, monkeypatc
     saved = json.loads((result["directory"] / "result.json").read_text())
     assert saved["experiment"] == "digits-x" and saved["budget"] == "paper"
     monkeypatch.setitem(experiments.EXPERIMENTS, "digits-x", result["of"])
-    served = tf.saved_model.load(str(running.export(result["directory"], tmp_path / "saved")))
+    served = tf.saved_model.load(str(finished.export(result["directory"], tmp_path / "saved")))
     clusters = _loaded(result).predict(digits.images[:40])
     np.testing.assert_array_equal(served(digits.images[:40])["cluster"], clusters)
 

@@ -13,6 +13,7 @@ from conftest import SMALL
 
 from deepcluster_tf import files, metrics
 from deepcluster_tf.experiments import Experiment, results, running
+from deepcluster_tf.experiments.finished import export
 from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.reporting import tables
 
@@ -187,7 +188,7 @@ def test_a_result_and_a_model_of_two_runs_are_no_finished_run(run_again):
     other = json.loads(path.read_text()) | {"model_sha256": "0" * 64}
     path.write_text(json.dumps(other))
     with pytest.raises(ValueError, match="holds no run that was completed on this machine"):
-        running.export(before["directory"])
+        export(before["directory"])
     again = run_again()
     assert again["fresh"] and again["metrics"] == before["metrics"]
 

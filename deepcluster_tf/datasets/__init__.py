@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from deepcluster_tf.datasets.clients import Package
-from deepcluster_tf.datasets.folder import read_folder
+from deepcluster_tf.datasets.folder import read_folder, stream_folder
 from deepcluster_tf.datasets.formats import DataError, cifar_folder, idx_folder
 from deepcluster_tf.datasets.sources import Published, find
 
-__all__ = ["NAMES", "DataError", "Dataset", "load", "load_folder"]
+__all__ = ["NAMES", "DataError", "Dataset", "load", "load_folder", "stream_folder"]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -74,6 +74,7 @@ class Dataset:
         class_names: by label; () where there are no classes.
         source: which source served it, in words.
         files: of the user's own images, as paths inside their folder; () of a published data set.
+        folder: of the user's own images, with its whole path; "" of a published data set.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     files: tuple[str, ...] = ()
+    folder: str = ""
 
 
 def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -> Dataset:
@@ -140,7 +142,7 @@ def load_folder(path: str | Path, size: int = 32, grayscale: bool = False, progr
     """
     folder = Path(path).expanduser().resolve()
     images, labels, class_names, files = read_folder(folder, size, grayscale, progress)
-    return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files)
+    return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files, str(folder))
 
 
 def _load_digits() -> Dataset:
@@ -151,6 +153,7 @@ def _load_digits() -> Dataset:
     return _split("digits", images, digits.target.astype(np.int64), 1500, _DIGITS, "scikit-learn")
 
 
-def _split(name, images, labels, n_train, class_names, source, files=()) -> Dataset:
+def _split(name, images, labels, n_train, class_names, source, files=(), folder="") -> Dataset:
     """A data set whose first `n_train` rows are for training, the others for testing."""
-    return Dataset(name, images, labels, slice(0, n_train), slice(n_train, len(images)), class_names, source, files)
+    train, test = slice(0, n_train), slice(n_train, len(images))
+    return Dataset(name, images, labels, train, test, class_names, source, files, folder)

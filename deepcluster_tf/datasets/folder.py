@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,52 @@ def read_folder(
     _require_memory(shape)
     images = np.empty(shape, np.uint8)
     for i, file in enumerate(tqdm(files, desc="reading images", unit="image", disable=not progress, delay=1)):
-        image = _plain(load_image(file), "L" if grayscale else "RGB")
-        images[i] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(images.shape[1:])
+        images[i] = _read(file, shape[1:])
     if not grayscale and all((image == image[..., :1]).all() for image in images):
         images = images[..., :1].copy()
     inside = tuple(file.relative_to(folder).as_posix() for file in files)
     return images, np.array(labels, np.int64), class_names, inside
+
+
+def _read(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """An image upright, resized and with as many channels as asked for, uint8 (height, width, 1 or 3)."""
+    height, width, channels = shape
+    image = _plain(load_image(file), "L" if channels == 1 else "RGB")
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
+
+
+def stream_folder(
+    folder: Path, shape: tuple[int, int, int], batch_size: int = 500, progress: bool = True
+) -> Iterator[tuple[list[str], np.ndarray, dict[str, str]]]:
+    """The images of a folder, some at a time, so that any number of them takes the memory of a few.
+
+    Args:
+        folder: holds the images, or one sub-folder of images a class.
+        shape: height, width and channels, 1 or 3, of the result.
+        batch_size: files a time.
+        progress: show a bar.
+
+    Yields:
+        the files that could be read, as paths inside the folder; their images, uint8 (n, height, width, channels); and
+        the others, with the reason.
+
+    Raises:
+        DataError: the folder cannot be used.
+    """
+    files, _, _ = _list(folder)
+    _require_utf8(folder, files)
+    with tqdm(total=len(files), desc="images", unit="image", disable=not progress, delay=1) as bar:
+        for start in range(0, len(files), batch_size):
+            found, images, broken = [], [], {}
+            for file in files[start : start + batch_size]:
+                name = file.relative_to(folder).as_posix()
+                try:
+                    images.append(_read(file, shape))
+                    found.append(name)
+                except DataError as error:
+                    broken[name] = str(error)
+                bar.update()
+            yield found, np.reshape(images, (-1, *shape)).astype(np.uint8), broken
 
 
 def _require_utf8(folder: Path, files: list[Path]) -> None:

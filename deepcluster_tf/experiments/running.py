@@ -228,6 +228,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
             "n": len(dataset.images),
             "shape": list(dataset.images.shape[1:]),
             "sha256": checkpoints.digest(dataset.images),
+            **({"folder": dataset.folder} if dataset.folder else {}),
         },
         "class_names": list(dataset.class_names),
         "iterations": method.n_iter_,
@@ -248,34 +249,3 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
     write_json(directory / "result.json", result)  # last: with it, the run is finished on this machine
     return result
-
-
-def export(directory: Path, to: Path | None = None) -> Path:
-    """Write the SavedModel of a run that was completed on this machine.
-
-    Args:
-        directory: the run's folder.
-        to: the SavedModel's folder; None: `results/models/<experiment>-<variant>-seed-<n>`.
-
-    Returns:
-        the SavedModel's folder.
-
-    Raises:
-        ValueError: the folder holds no run that was completed here, or `to` is in use.
-    """
-    if not is_finished(directory):
-        raise ValueError(
-            f"{directory} holds no run that was completed on this machine: expected result.json and the "
-            "model.weights.h5 that it tells of; run its experiment first, as make fashion-dcec SUP=0.01 does"
-        )
-    result = results.read_result(directory)
-    experiment = experiments.get(result["experiment"])
-    known = experiment.method_class().defaults()
-    method = experiment.method_class()(**{k: v for k, v in result["settings"].items() if k in known})
-    learned = {"classes": result["classes"]} if "classes" in result else {}
-    method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
-    name = f"{result['experiment']}-{directory.parent.name}-{directory.name}"
-    to = to or results.ROOT / "models" / name
-    require_writable(to.parent)
-    method.export(to)
-    return to

@@ -134,6 +134,11 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """Layers or models from embeddings to soft assignments, by name."""
         return {}
 
+    def main_head(self) -> Callable:
+        """The layer or model, embeddings to soft assignments, whose clusters `predict` gives."""
+        heads = self._heads()
+        return heads[getattr(self, "assign_by", next(iter(heads)))]
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "encoder_")
 

@@ -1,0 +1,198 @@
+"""What is done with a run that was completed on this machine: exported, asked about new images, sorted into folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from deepcluster_tf import datasets, experiments, fitting
+from deepcluster_tf.experiments import results
+from deepcluster_tf.experiments.running import is_finished
+from deepcluster_tf.files import read_npz, replacing, require_writable
+
+COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
+NOWHERE = "none"  # the folder of images that were not among those clustered
+
+
+def read(directory: Path) -> tuple[dict, object]:
+    """The result of a run, and its fitted method.
+
+    Args:
+        directory: the run's folder.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here.
+    """
+    if not is_finished(directory):
+        raise ValueError(
+            f"{directory} holds no run that was completed on this machine: expected result.json and the "
+            "model.weights.h5 that it tells of; run its experiment first, as make fashion-dcec SUP=0.01 does"
+        )
+    result = results.read_result(directory)
+    kind = experiments.get(result["experiment"]).method_class()
+    method = kind(**{name: value for name, value in result["settings"].items() if name in kind.defaults()})
+    learned = {"classes": result["classes"]} if "classes" in result else {}
+    return result, method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
+
+
+def export(directory: Path, to: Path | None = None) -> Path:
+    """Write the SavedModel of a run.
+
+    Args:
+        directory: the run's folder.
+        to: the SavedModel's folder; None: `results/models/<experiment>-<variant>-seed-<n>`.
+
+    Returns:
+        the SavedModel's folder.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here, or `to` is in use.
+    """
+    result, method = read(directory)
+    to = to or results.ROOT / "models" / f"{result['experiment']}-{directory.parent.name}-{directory.name}"
+    require_writable(to.parent)
+    method.export(to)
+    return to
+
+
+def predict(directory: Path, folder: Path, to: Path | None = None, progress: bool = True) -> tuple[Path, int]:
+    """Ask a run's model about a folder of images, any number of them, and write a CSV of a line each.
+
+    Its columns: "file"; "cluster"; "class", the name for which the cluster stands, where that is known; "confidence",
+    the largest soft assignment; "farther_than", the share of the images of that cluster which the model was fitted to
+    that lie nearer to their mean: 1 is farther than all of them. An image that cannot be read has none of these.
+
+    Args:
+        directory: the run's folder.
+        folder: of images, as `datasets.load_folder` takes it.
+        to: the CSV; None: into the run's folder, under the name of the images'.
+        progress: show a bar.
+
+    Returns:
+        the CSV, and how many images could not be read.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here.
+        datasets.DataError: the folder of images cannot be used.
+    """
+    result, method = read(directory)
+    folder = Path(folder).expanduser().resolve()
+    to = to or directory / f"predicted-{folder.name}.csv"
+    require_writable(to.parent)
+    names, far, unread = _class_names(result), _Distances(directory, method), 0
+    with replacing(to) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        write = lambda columns, **how: pd.DataFrame(columns, columns=COLUMNS).to_csv(
+            file, index=False, float_format="%.6g", **{"header": False, **how}
+        )
+        write({}, header=True)
+        for files, images, broken in datasets.stream_folder(folder, tuple(result["data"]["shape"]), progress=progress):
+            if files:
+                p, clusters = method.predict_proba(images), method.predict(images)
+                said = [names.get(int(each), "") for each in clusters]
+                write(
+                    dict(zip(COLUMNS, (files, clusters, said, p.max(axis=1), far(method.transform(images), clusters))))
+                )
+            write({"file": [*broken]})
+            unread += len(broken)
+            for why in broken.values():
+                tqdm.write(f"not read: {why}", file=sys.stderr)
+    return to, unread
+
+
+def _class_names(result: dict) -> dict[int, str]:
+    """For which class a cluster stands, by cluster, where that is known."""
+    if result["protocol"] == "annotated":  # the clusters are the classes
+        return dict(enumerate(result["class_names_given"]))
+    names = result["class_names"]
+    return {j: names[label] for j, label in enumerate(result.get("classes", ())) if 0 <= label < len(names)}
+
+
+class _Distances:
+    """How far an embedding lies from the mean of its cluster, beside those of the images that were fitted."""
+
+    def __init__(self, directory: Path, method):
+        self.means, self.known = {}, {}
+        kept = directory / "embeddings.npz"
+        if not method.keeps_embeddings or not kept.exists():
+            return
+        z = read_npz(kept, ("embeddings",))["embeddings"]
+        clusters = np.asarray(fitting.batched(method.main_head())(z)).argmax(axis=1)
+        for cluster in np.unique(clusters):
+            mine = z[clusters == cluster]
+            self.means[cluster] = mine.mean(axis=0)
+            self.known[cluster] = np.sort(np.linalg.norm(mine - self.means[cluster], axis=1))
+
+    def __call__(self, z: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+        """The shares that lie nearer, float (n,) in 0..1; NaN where no image of the cluster is known."""
+        found = np.full(len(z), np.nan)
+        for cluster in set(clusters) & set(self.means):
+            rows = clusters == cluster
+            distances = np.linalg.norm(z[rows] - self.means[cluster], axis=1)
+            found[rows] = np.searchsorted(self.known[cluster], distances) / len(self.known[cluster])
+        return found
+
+
+def sort(
+    directory: Path, to: Path, by: str | None = None, copied: bool = False, progress: bool = True
+) -> dict[str, int]:
+    """Put the images of a run into folders, one a cluster: as links, or as copies.
+
+    Args:
+        directory: the run's folder, of a folder of images.
+        to: where the folders go; nothing that is there is replaced.
+        by: which clustering, where the run has several; None: the one that `predict` gives.
+        copied: whether files are copied, rather than linked.
+        progress: show a bar.
+
+    Returns:
+        the folders' names -> how many images went there.
+
+    Raises:
+        ValueError: the run is of no folder, the folder or an image in it is gone, or a file is in the way.
+    """
+    result = results.read_result(directory)
+    if not result or "folder" not in result["data"]:
+        raise ValueError(f"{directory} holds no finished run on a folder of images: expected one, as make dcec makes")
+    folder, table = Path(result["data"]["folder"]), _clusters(directory / "clusters.csv")
+    columns = [name for name in table.columns if name != "file"]
+    usual = result["settings"].get("assign_by")
+    by = by or (usual if usual in columns else columns[0])
+    if by not in columns:
+        raise ValueError(f"BY must be {' or '.join(columns)}; received {by!r}")
+    places = _places(table, by, result)
+    pairs = [(folder / file, to / place / file) for file, place in zip(table["file"], places)]
+    for source, target in pairs:  # all of them, before the first is made
+        if not source.is_file():
+            raise ValueError(f"{source} is gone: expected the images where they were when the run was made")
+        if os.path.lexists(target):
+            raise ValueError(f"{target} is there already: expected a folder of its own for the images; name another TO")
+    for source, target in tqdm(pairs, desc="sorting", unit="image", disable=not progress, delay=1):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if copied:
+            shutil.copy2(source, target)
+        else:
+            target.symlink_to(source)
+    return pd.Series(places).value_counts().sort_index().to_dict()
+
+
+def _clusters(path: Path) -> pd.DataFrame:
+    """Which image is in which cluster; a ValueError if the file is missing or damaged."""
+    try:
+        table = pd.read_csv(path, dtype={"file": str}, keep_default_na=False)
+        return table.astype({name: int for name in table.columns if name != "file"})
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is missing or damaged ({error}): run the experiment again with FORCE=1") from error
+
+
+def _places(table: pd.DataFrame, by: str, result: dict) -> list[str]:
+    """The folder of each image: the number of its cluster, and the class that it stands for where that is known."""
+    width = len(str(table[by].max()))
+    stands = _class_names(result)
+    said = {j: f"{j:0{width}d}" + (f" {stands[j]}" if j in stands else "") for j in table[by].unique() if j >= 0}
+    return [said.get(j, NOWHERE) for j in table[by]]
