@@ -7,7 +7,7 @@ under its own name, as it was typed.
 import os
 import sys
 
-from runners import main, targets
+from deepcluster_tf.command import main, targets
 
 ALWAYS = ("PYTHON", "VENV", "HELP")  # what the Makefile itself takes
 ENVIRONMENT = ("DATA_DIR",)  # what may come from there as well

@@ -2,7 +2,7 @@
 
 import sys
 
-from runners import main, targets
+from deepcluster_tf.command import main, targets
 
 
 def run() -> None:

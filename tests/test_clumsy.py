@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepcluster_tf import experiments
+from deepcluster_tf.command import targets
+from deepcluster_tf.command.commands import COMMANDS
 from deepcluster_tf.experiments import EXPERIMENTS, options, results, running
 from deepcluster_tf.reporting import figures, tables
-from runners import targets
-from runners.commands import COMMANDS
 
 RECORDED = Path(__file__).parents[1] / "results"
 FORESEEN = (ValueError, OSError, FloatingPointError, RuntimeError)  # what the runner shows as one line
@@ -104,7 +104,6 @@ def test_a_run_of_any_name_has_a_folder(name, seed):
 def recorded(tmp_path_factory):
     """A results folder with a run or two of each kind, without what is large."""
     root = tmp_path_factory.mktemp("recorded")
-    shutil.copy(RECORDED / "reference.json", root)
     for run in (
         "fashion-dcec/sup-0.01/seed-0", "fashion-ae/paper/seed-0", "mnist-vae/annotator-reader/seed-0",
         "mnist-vae/annotator-reader/seed-1", "cifar-similarity/paper/seed-0", "cifar-control/paper/seed-0",

@@ -5,10 +5,10 @@ import types
 
 import pytest
 
+from deepcluster_tf.command import extras
 from deepcluster_tf.methods.frozen import Frozen
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.methods.scan import SCAN
-from runners import extras
 
 
 def test_a_backbone_from_a_package_needs_it_and_no_other_does():

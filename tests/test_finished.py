@@ -1,7 +1,5 @@
 """What is done with a finished run: new images predicted, its own sorted into folders."""
 
-import os
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,21 +93,21 @@ def test_what_cannot_be_sorted_is_refused_before_the_first_file(run, tmp_path):
     with pytest.raises(ValueError, match="no finished run on a folder of images"):
         finished.sort(tmp_path, tmp_path / "sorted")
     first = root / "photos" / pd.read_csv(directory / "clusters.csv")["file"].iloc[-1]
-    os.rename(first, tmp_path / "away.png")
+    first.rename(tmp_path / "away.png")
     try:
         with pytest.raises(ValueError, match="is gone: expected the images where they were"):
             finished.sort(directory, tmp_path / "sorted")
     finally:
-        os.rename(tmp_path / "away.png", first)
+        (tmp_path / "away.png").rename(first)
     assert not (tmp_path / "sorted").exists()
 
 
 def test_a_run_without_embeddings_knows_no_distances(run, digits, tmp_path):
     root, directory = run
     kept = directory / "embeddings.npz"
-    os.rename(kept, tmp_path / "away.npz")
+    kept.rename(tmp_path / "away.npz")
     try:
         path, _ = finished.predict(directory, root / "photos", tmp_path / "said.csv", progress=False)
         assert pd.read_csv(path)["farther_than"].isna().all()
     finally:
-        os.rename(tmp_path / "away.npz", kept)
+        (tmp_path / "away.npz").rename(kept)

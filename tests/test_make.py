@@ -40,7 +40,7 @@ def echoing(tree):
     (tree / "env" / "bin" / "python").symlink_to(sys.executable)
     (tree / "env" / ".installed").touch()
     (tree / "runners" / "run.py").write_text(
-        "import sys\nfrom runners import check, targets\n"
+        "import sys\nfrom deepcluster_tf.command import targets\nfrom runners import check\n"
         "known = targets.variables(sys.argv[1])\n"
         "print(sys.argv[1], ascii({k: v for k, v in check.given().items() if k in known}))\n"
     )

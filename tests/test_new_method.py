@@ -23,7 +23,6 @@ def tree(tmp_path_factory):
     for name in ("Makefile", "setup.cfg", "README.md"):
         shutil.copy(REPOSITORY / name, root)
     (root / "results").mkdir()
-    shutil.copy(REPOSITORY / "results" / "reference.json", root / "results")
     code = next(block for block in BLOCKS if "class Linear(EncodingMethod)" in block)
     (root / "deepcluster_tf" / "methods" / "linear.py").write_text(code)
     experiment, row = re.findall(r"^    ((?:Experiment|Row)\(.*\),)$", README, re.M)

@@ -5,9 +5,9 @@ import difflib
 import pytest
 
 from deepcluster_tf import experiments
+from deepcluster_tf.command import targets
 from deepcluster_tf.experiments import EXPERIMENTS, PAPERS, TABLES, options, running
 from deepcluster_tf.experiments.registry import Call
-from runners import targets
 
 
 def told(words):

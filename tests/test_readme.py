@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepcluster_tf.command import targets
 from deepcluster_tf.experiments import TABLES
 from deepcluster_tf.reporting import tables
-from runners import targets
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()

@@ -59,7 +59,7 @@ def in_the_middle(storage, seconds=120):
 def alone(settings, tmp_path):
     """What a run at home records, on one processor."""
     code = (
-        "import json, sys\nfrom runners import start_tensorflow\nstart_tensorflow()\n"
+        "import json, sys\nfrom deepcluster_tf.command import start_tensorflow\nstart_tensorflow()\n"
         "from deepcluster_tf.experiments import get, running\n"
         "found = running.run(get('digits-vae'), json.loads(sys.argv[1]), progress=False)\n"
         "print(json.dumps(found['metrics']))\n"

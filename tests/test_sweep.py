@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +24,6 @@ SHORT = Table("short", "SDCEC", "supervision", "", "", rows=(LEVELS[1],), drawn=
 def here(tmp_path, monkeypatch):
     """An empty folder to run in, with the package on the path of what is started there."""
     (tmp_path / "results").mkdir()
-    shutil.copy(REPOSITORY / "results" / "reference.json", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     return tmp_path

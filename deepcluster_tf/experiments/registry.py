@@ -131,7 +131,7 @@ class Row:
         experiment: by name.
         settings: those of method and protocol that differ from the experiment's.
         by: which of the run's clusterings it shows, where a run has several.
-        printed: the key of the paper's numbers in `results/reference.json`, "" where it prints none.
+        printed: the key of the paper's numbers in `experiments/reference.json`, "" where it prints none.
         beyond: whether the paper has no such row, so that its claims are not judged by it.
         curve: what a figure of chosen curves calls it; "" where it is not among them.
     """
@@ -150,7 +150,7 @@ class Table:
     """The rows of a paper, how they are scored, and where its numbers stand.
 
     Attributes:
-        name: of its files, of `make NAME-table` and of its numbers in `results/reference.json`.
+        name: of its files, of `make NAME-table` and of its numbers in `experiments/reference.json`.
         paper: by name.
         kind: the module under `reporting.tables` and `reporting.figures` that shows it.
         where: the table's place in the paper.

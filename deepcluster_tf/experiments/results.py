@@ -23,6 +23,7 @@ from deepcluster_tf.files import read_json
 SCHEMA = 1
 LONGEST = 150  # bytes of a folder's name, of the 255 that file systems take: what is put before and behind it fits too
 ROOT = Path("results")
+REFERENCE = Path(__file__).with_name("reference.json")  # what papers and peers print
 EARLY = {  # by the numbers under which early records name their papers
     "000": "annotated",
     "001": "clusterings",
@@ -131,6 +132,6 @@ def mean_and_std(values: list[float], name: str) -> dict[str, float]:
     }
 
 
-def reference(root: Path | None = None) -> dict:
-    """The numbers that the papers print, from `results/reference.json`."""
-    return read_json((root or ROOT) / "reference.json")
+def reference() -> dict:
+    """The numbers that the papers print, by table."""
+    return read_json(REFERENCE)

@@ -130,7 +130,8 @@ def run_all(of: list[Job], given: dict[str, str]) -> list[str]:
         print(f"[{len(of) - len(pending) + number + 1} of {len(of)}] {job.command}   ({left})", file=sys.stderr)
         shared = [f"{name}={text}" for name, text in given.items() if name in experiments.get(job.experiment).options]
         start = time.monotonic()
-        child = subprocess.Popen([sys.executable, "-m", "runners.run", *job.words, *shared])
+        words = ["run", *job.words, *shared, "--results", str(results.ROOT)]
+        child = subprocess.Popen([sys.executable, "-m", "deepcluster_tf.command", *words])
         try:
             code = child.wait()
         except KeyboardInterrupt:

@@ -143,7 +143,7 @@ def centers(run: dict, path: Path) -> Path:
 
 def write(table: Table, folder: Path, root: Path) -> list[Path]:
     """Draw what is recorded of such a table; returns the files."""
-    printed, name = results.reference(root)[table.name], table.rows[0].experiment
+    printed, name = results.reference()[table.name], table.rows[0].experiment
     written = [
         accuracy_by_epoch(table, printed, root, folder / f"{name}-figure-4.png"),
         reconstruction_by_z_dim(table, printed, root, folder / f"{name}-figure-5.png"),

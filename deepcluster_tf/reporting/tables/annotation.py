@@ -30,7 +30,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     Returns:
         NaN where nothing is recorded, with the command that would fill it.
     """
-    rows, printed = [], results.reference(root)[of.name]
+    rows, printed = [], results.reference()[of.name]
     named = [
         (each.label, running.runs_of(each, root), experiments.get(each.experiment).command(each.settings), each.printed)
         for each in of.rows

@@ -25,7 +25,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     Returns:
         NaN where nothing is recorded, with the command that would fill it.
     """
-    rows, printed = [], results.reference(root)[of.name]
+    rows, printed = [], results.reference()[of.name]
     for where in ("training", "test"):
         for declared in of.rows:
             found = recorded(declared, root)

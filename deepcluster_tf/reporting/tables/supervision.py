@@ -43,7 +43,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         a row for each level and protocol, and for each further lambda that was run; in the columns, mean and
         standard deviation over the seeds. NaN where nothing is recorded, with the command that would fill it.
     """
-    printed, runs = results.reference(root)[of.name], runs_of(of, root)
+    printed, runs = results.reference()[of.name], runs_of(of, root)
     declared = {_level(row.settings): row for row in of.rows}
     levels = declared.keys() | {_level(r["settings"]) for r in runs}
     rows = []

@@ -36,7 +36,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
             row |= results.mean_and_std(values, name)
         minutes = [_minutes(run, declared.by) for run in found]
         rows.append(row | {"minutes": float(np.mean(minutes)) if minutes else np.nan})
-    for label, said in results.reference(root).get(of.name, {}).items():
+    for label, said in results.reference().get(of.name, {}).items():
         row = {"what": label, "seeds": 0, "command": "", "source": said.get("source", "the authors' paper or code")}
         for name in SCORES:
             row |= {name: said.get(name, np.nan), f"{name}_std": said.get(f"{name}_std", np.nan)}

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepcluster_tf.command import start_tensorflow
 from deepcluster_tf.experiments import TABLES
 from deepcluster_tf.settings import Settings, setting
-from runners import start_tensorflow
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,9 +69,11 @@ class Tables(Settings):
     def carry_out(self, target: str) -> None:
         """Write the tables and the README's, and print them."""
         start_tensorflow()
+        from deepcluster_tf.experiments import results
         from deepcluster_tf.reporting import tables
 
-        for path in [*tables.write_all(), tables.write_readme(Path("README.md"))]:
+        readme = Path("README.md") if Path("results") == results.ROOT and Path("README.md").exists() else None
+        for path in [*tables.write_all(), *([tables.write_readme(readme)] if readme else [])]:
             print(path)
             if path.parent.name == "tables" and path.suffix == ".md":
                 print(path.read_text())

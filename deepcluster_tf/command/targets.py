@@ -9,17 +9,18 @@ import textwrap
 from pathlib import Path
 
 from deepcluster_tf import experiments
+from deepcluster_tf.command.commands import COMMANDS
 from deepcluster_tf.experiments import TABLES, Experiment, options
 from deepcluster_tf.experiments.registry import PACKAGE
 from deepcluster_tf.settings import Setting
-from runners.commands import COMMANDS
 
-MAKEFILE = Path(__file__).parents[1] / "Makefile"
+MAKEFILE = Path(__file__).parents[2] / "Makefile"  # which an installed package has not
 
 
 def makes_own() -> dict[str, str]:
     """The targets that the Makefile itself carries out, with what it says of them."""
-    return dict(re.findall(r"^([a-z-]+):.*?## (.*)$", MAKEFILE.read_text(), re.MULTILINE))
+    text = MAKEFILE.read_text() if MAKEFILE.exists() else ""
+    return dict(re.findall(r"^([a-z-]+):.*?## (.*)$", text, re.MULTILINE))
 
 
 def variables(target: str) -> dict[str, Setting]:
