@@ -93,7 +93,7 @@ def test_a_run_elsewhere_is_recorded_there(tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_clusters_a_folder_in_a_fresh_environment(digits, tmp_path):
-    """As `pip install` of the wheel gives it, far from the repository: the command, the numbers of the papers, typing."""
+    """As `pip install` of the wheel gives it, far from the repository: the command, and the numbers of the papers."""
     run = lambda *words, **how: subprocess.run(words, check=True, cwd=tmp_path, capture_output=True, text=True, **how)
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, REPOSITORY)
     wheel = next(tmp_path.glob("deepcluster_tf-*.whl"))
