@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from deepcluster_tf import datasets
-from deepcluster_tf.datasets import folder
+from deepcluster_tf.datasets import folder, reading
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -132,13 +132,57 @@ def test_folder_names_a_broken_image(flat, name):
     )
     content = {"text.png": b"not an image", "nothing.gif": b""}.get(name, whole.getvalue()[:1500])
     (flat / name).write_bytes(content)
-    message = refused(flat)
+    message = refused(flat, broken="refuse")
     assert str(flat / name) in message and "replace or remove" in message
+    with pytest.warns(UserWarning, match=f"passed over 1 of 5 images, which cannot be read: .*{name}"):
+        found = datasets.load_folder(flat)
+    assert name not in found.files and len(found.images) == len(found.labels) == 4
+
+
+def test_one_image_that_can_be_read_is_too_few(tmp_path):
+    picture(tmp_path / "a.png", 0)
+    (tmp_path / "b.png").write_text("none")
+    assert "at least 2 images" in refused(tmp_path) and "that can be read, received 1" in refused(tmp_path)
+
+
+def test_a_jpeg_is_read_at_a_smaller_scale_and_looks_the_same(tmp_path):
+    """Smooth pictures, in a noise that no scale keeps: within two grey levels of the whole one, resized."""
+    x, y = np.meshgrid(np.linspace(0, 1, 1600), np.linspace(0, 1, 1200))
+    whole = np.uint8(255 * np.stack([x, y, (x + y) / 2], axis=-1))
+    Image.fromarray(whole).save(tmp_path / "a.jpg", quality=95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.draft(None, (64, 64))
+        assert image.size == (200, 150)  # an eighth
+    found = reading.decode(tmp_path / "a.jpg", (32, 32, 3))
+    expected = np.asarray(Image.fromarray(whole).resize((32, 32), Image.Resampling.BILINEAR))
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_what_takes_long_to_read_is_kept_until_a_file_changes(flat, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept = lambda: sorted((tmp_path / "cache").rglob("*.npz"))
+    first = datasets.load_folder(flat, size=8)
+    assert not kept()  # it was quick
+    monkeypatch.setattr(reading, "SLOW", -1.0)
+    (flat / "z.png").write_text("none")
+    with pytest.warns(UserWarning, match="passed over 1 of 5"):
+        datasets.load_folder(flat, size=8)
+    assert len(kept()) == 1
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="passed over 1 of 5"):
+        patch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
+        again = datasets.load_folder(flat, size=8)
+    np.testing.assert_array_equal(again.images, first.images)
+    (flat / "z.png").unlink()
+    picture(flat / "c.png", 255)
+    changed = datasets.load_folder(flat, size=8)
+    assert (changed.images != first.images).any() and len(kept()) == 1  # what was there before is gone
+    kept()[0].write_bytes(b"PK damaged")
+    np.testing.assert_array_equal(datasets.load_folder(flat, size=8).images, changed.images)
 
 
 @pytest.mark.parametrize("at", ["file", "class", "folder"])
 def test_folder_refuses_a_name_that_is_not_utf8_before_reading(flat, classes, at, monkeypatch):
-    monkeypatch.setattr(folder, "load_image", lambda file: pytest.fail("read"))
+    monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
     odd = os.fsdecode(b"caf\xe9.png")
     if at == "folder":
         path = flat.rename(flat.with_name(odd))
@@ -168,7 +212,7 @@ def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fi
     if fits:
         assert datasets.load_folder(flat, size=size).images.shape == (4, size, size, 1)
         return
-    monkeypatch.setattr(folder, "load_image", lambda file: pytest.fail("read"))
+    monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
     message = refused(flat, size=size)
     assert f"received 4 of {size}x{size}" in message and f"{there / 2**30:.1f} GiB are there" in message
     assert message.endswith("choose a smaller SIZE or fewer images")

@@ -121,27 +121,32 @@ def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -
     return _split(name, images, labels, len(arrays["x_train"]), published.class_names, source)
 
 
-def load_folder(path: str | Path, size: int = 32, grayscale: bool = False, progress: bool = True) -> Dataset:
+def load_folder(
+    path: str | Path, size: int = 32, grayscale: bool = False, progress: bool = True, broken: str = "skip"
+) -> Dataset:
     """Load the user's own images: a flat folder, or a folder with one sub-folder a class.
 
     Reads png, jpg, jpeg, bmp, gif and webp (of an animation, the first frame) in sorted order of class and file
-    name, and stretches each to a square. All rows are for training.
+    name, several at a time, and stretches each to a square. All rows are for training. What takes more than two
+    seconds to read is kept as an array in the user's cache, until a file of the folder changes.
 
     Args:
         path: the folder.
         size: height and width of the result, a multiple of 4 and 8 or more.
         grayscale: convert to one channel; one channel is also kept where no image has any colour.
         progress: show a bar on stderr.
+        broken: "skip" passes over images that cannot be read, with a warning; "refuse" does not.
 
     Returns:
         the data set; labels are the rank of the sub-folder's name, or all -1 for a flat folder.
 
     Raises:
         DataError: the size is not allowed, the folder does not exist, has fewer than 2 images, has images both at the
-            top and in sub-folders or names that are not UTF-8, the images do not fit into memory, or one is broken.
+            top and in sub-folders or names that are not UTF-8, the images do not fit into memory, or one is broken and
+            `broken` is "refuse".
     """
     folder = Path(path).expanduser().resolve()
-    images, labels, class_names, files = read_folder(folder, size, grayscale, progress)
+    images, labels, class_names, files = read_folder(folder, size, grayscale, progress, broken)
     return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files, str(folder))
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from deepcluster_tf.datasets.formats import DataError, load_image
+from deepcluster_tf.datasets import reading
+from deepcluster_tf.datasets.formats import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # The least that a network takes while it learns, as measured: bytes a pixel (200 to 700) and images at a time.
@@ -22,7 +22,7 @@ CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in
 
 
 def read_folder(
-    folder: Path, size: int, grayscale: bool, progress: bool
+    folder: Path, size: int, grayscale: bool, progress: bool, broken: str = "skip"
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Read, turn upright and resize all images of a folder, in sorted order.
 
@@ -31,6 +31,7 @@ def read_folder(
         size: height and width of the result, a multiple of 4 and 8 or more.
         grayscale: convert to one channel; one channel is also kept where no image has any colour.
         progress: show a bar.
+        broken: "skip" passes over images that cannot be read, with a warning; "refuse" does not.
 
     Returns:
         images uint8 (n, size, size, 1 or 3); labels int64 (n,), the rank of the sub-folder's name, -1 in a flat
@@ -38,28 +39,36 @@ def read_folder(
 
     Raises:
         DataError: the size is not allowed, the folder cannot be used, the images do not fit into memory, or an image
-            is broken.
+            is broken and `broken` is "refuse", or fewer than two are not.
     """
     if not isinstance(size, int) or size < 8 or size % 4:
         raise DataError(f"expected a size that is a multiple of 4 and at least 8, received {size!r}; choose another")
     files, labels, class_names = _list(folder)
     _require_utf8(folder, files)
-    shape = (len(files), size, size, 1 if grayscale else 3)
-    _require_memory(shape)
-    images = np.empty(shape, np.uint8)
-    for i, file in enumerate(tqdm(files, desc="reading images", unit="image", disable=not progress, delay=1)):
-        images[i] = _read(file, shape[1:])
+    shape = (size, size, 1 if grayscale else 3)
+    _require_memory((len(files), *shape))
+    images, unread = reading.read(folder, files, shape, progress)
+    if unread:
+        keep = _readable(folder, files, unread, broken)
+        images, files, labels = images[keep], [files[i] for i in keep], [labels[i] for i in keep]
     if not grayscale and all((image == image[..., :1]).all() for image in images):
         images = images[..., :1].copy()
     inside = tuple(file.relative_to(folder).as_posix() for file in files)
     return images, np.array(labels, np.int64), class_names, inside
 
 
-def _read(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image upright, resized and with as many channels as asked for, uint8 (height, width, 1 or 3)."""
-    height, width, channels = shape
-    image = _plain(load_image(file), "L" if channels == 1 else "RGB")
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
+def _readable(folder: Path, files: list[Path], unread: dict[int, str], broken: str) -> list[int]:
+    """The rows of the images that could be read; warns of the others, or refuses them."""
+    first = next(iter(unread.values()))
+    if broken == "refuse":
+        raise DataError(first)
+    keep = [row for row in range(len(files)) if row not in unread]
+    if len(keep) < 2:
+        raise DataError(f"expected at least 2 images in {folder} that can be read, received {len(keep)}: {first}")
+    warnings.warn(
+        f"{folder}: passed over {len(unread)} of {len(files)} images, which cannot be read: {first}", stacklevel=4
+    )
+    return keep
 
 
 def stream_folder(
@@ -84,15 +93,14 @@ def stream_folder(
     _require_utf8(folder, files)
     with tqdm(total=len(files), desc="images", unit="image", disable=not progress, delay=1) as bar:
         for start in range(0, len(files), batch_size):
-            found, images, broken = [], [], {}
-            for file in files[start : start + batch_size]:
+            some, found, images, broken = files[start : start + batch_size], [], [], {}
+            for file, image in zip(some, reading.decoded(some, shape, bar)):
                 name = file.relative_to(folder).as_posix()
-                try:
-                    images.append(_read(file, shape))
+                if isinstance(image, DataError):
+                    broken[name] = str(image)
+                else:
+                    images.append(image)
                     found.append(name)
-                except DataError as error:
-                    broken[name] = str(error)
-                bar.update()
             yield found, np.reshape(images, (-1, *shape)).astype(np.uint8), broken
 
 
@@ -128,15 +136,6 @@ def memory() -> int:
             limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
         allowed.append(limit)
     return max(min(allowed), 0)
-
-
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """Turn an image upright as its camera's note says, and convert it to 8 bits in `mode`; drops transparency."""
-    with contextlib.suppress(Exception):  # a broken note in a whole image: leave it as it is stored
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip at 255 and not scale
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    return image.convert(mode)
 
 
 def _list(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:

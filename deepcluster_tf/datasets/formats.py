@@ -53,11 +53,12 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"expected the whole file {path}, received: {error}") from error
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, least: tuple[int, int] | None = None) -> Image.Image:
     """Open and decode an image (of an animation, the first frame).
 
     Args:
         path: the file.
+        least: width and height above which a decoder that can may scale it down; None: as it is stored.
 
     Returns:
         the image, decoded, the file closed.
@@ -67,6 +68,8 @@ def load_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
+            if least:
+                image.draft(None, least)
             image.load()
             return image
     except Exception as error:  # a broken image raises nearly anything: SyntaxError, struct.error, OSError, ...

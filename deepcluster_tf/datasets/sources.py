@@ -140,10 +140,15 @@ def _from_folder(published: Published, folder: Path) -> tuple[dict[str, np.ndarr
         ) from error
 
 
+def cache() -> Path:
+    """Our folder in the user's cache."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "deepcluster_tf"
+
+
 def cache_file(published: Published) -> Path:
     """The data set's file in the user's cache."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "deepcluster_tf" / f"{published.name}.npz"
+    return cache() / f"{published.name}.npz"
 
 
 def _from_cache(published: Published) -> dict[str, np.ndarray] | None:

@@ -1,0 +1,125 @@
+"""Image files decoded, several at a time, and kept as one array for the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from deepcluster_tf.datasets.formats import DataError, load_image
+from deepcluster_tf.datasets.sources import cache
+
+FORM = 1  # of what is kept: counts up when images are decoded otherwise
+SLOW = 2.0  # seconds of decoding from which on its result is kept
+
+
+def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """An image, upright, resized and with as many channels as asked for.
+
+    A JPEG is decoded at a half, a quarter or an eighth where that is still twice as large as asked for.
+
+    Args:
+        file: as Pillow reads it.
+        shape: height, width and channels, 1 or 3.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        DataError: the file is no image that Pillow can decode.
+    """
+    height, width, channels = shape
+    image = _plain(load_image(file, (2 * width, 2 * height)), "L" if channels == 1 else "RGB")
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(shape)
+
+
+def decoded(files: list[Path], shape: tuple[int, int, int], bar: tqdm) -> Iterator[np.ndarray | DataError]:
+    """The images of files in their order, or why one cannot be read; `bar` counts them."""
+
+    def attempt(file: Path) -> np.ndarray | DataError:
+        try:
+            return decode(file, shape)
+        except DataError as error:
+            return error
+
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # Pillow decodes outside of Python's lock
+    try:
+        for found in pool.map(attempt, files):
+            bar.update()
+            yield found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read(
+    folder: Path, files: list[Path], shape: tuple[int, int, int], progress: bool
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The images of a folder's files: those kept since the last time, if no file has changed, or decoded now.
+
+    Args:
+        folder: that holds them.
+        files: in their order.
+        shape: of an image, as `decode` takes it.
+        progress: show a bar.
+
+    Returns:
+        uint8 (n, height, width, channels), blank where a file cannot be read; and of those, by row, why not.
+    """
+    place = _place(folder, files, shape)
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError),  # none, or a damaged one
+        np.load(place, allow_pickle=False) as kept,
+    ):
+        return kept["images"], dict(zip(kept["rows"].tolist(), kept["reasons"].tolist()))
+    images, unread, start = np.zeros((len(files), *shape), np.uint8), {}, time.monotonic()
+    with tqdm(total=len(files), desc="reading images", unit="image", disable=not progress, delay=1) as bar:
+        for row, found in enumerate(decoded(files, shape, bar)):
+            if isinstance(found, DataError):
+                unread[row] = str(found)
+            else:
+                images[row] = found
+    if time.monotonic() - start > SLOW:
+        _keep(place, images, unread)
+    return images, unread
+
+
+def _place(folder: Path, files: list[Path], shape: tuple[int, int, int]) -> Path:
+    """The file for what is decoded of these files as they are now; of another time, the name begins in the same way."""
+    where, state = hashlib.sha256(f"{folder}|{shape}".encode(errors="surrogateescape")), hashlib.sha256(b"%d" % FORM)
+    for file in files:
+        about = file.stat()
+        state.update(f"{file.name}|{about.st_size}|{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return cache() / "folders" / f"{where.hexdigest()[:16]}-{state.hexdigest()[:16]}.npz"
+
+
+def _keep(place: Path, images: np.ndarray, unread: dict[int, str]) -> None:
+    """Write what was decoded in the place of what the folder held before; where that is impossible, go on without."""
+    part = place.with_name(f"part-{os.getpid()}-{place.name}")
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rows, reasons = np.array([*unread], np.int64), np.array([*unread.values()], str)
+            np.savez(part, images=images, rows=rows, reasons=reasons)
+            for old in place.parent.glob(f"{place.name[:16]}-*.npz"):
+                old.unlink()
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """Turn an image upright as its camera's note says, and convert it to 8 bits in `mode`; drops transparency."""
+    with contextlib.suppress(Exception):  # a broken note in a whole image: leave it as it is stored
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip at 255 and not scale
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image.convert(mode)
