@@ -156,20 +156,21 @@ def setting(
 
 
 class Settings:
-    """Base of what has settings: by name, checked, and as scikit-learn's `clone` wants them."""
+    """Base of what has settings: by name, and checked."""
 
     @classmethod
     def declared(cls) -> dict[str, Setting]:
         """Its settings by name, in the order in which they are declared."""
-        return {f.name: Setting(f.name, f.type, f.default, **f.metadata) for f in dataclasses.fields(cls)}
+        fields = [f for f in dataclasses.fields(cls) if "help" in f.metadata]
+        return {f.name: Setting(f.name, f.type, f.default, **f.metadata) for f in fields}
 
     @classmethod
     def defaults(cls) -> dict:
         """The settings and their values in the paper."""
         return {name: setting.default for name, setting in cls.declared().items()}
 
-    def get_params(self, deep: bool = True) -> dict:
-        """All settings by name; `deep` is there for scikit-learn's `clone`."""
+    def get_settings(self) -> dict:
+        """All settings by name."""
         return {name: getattr(self, name) for name in self.declared()}
 
     def __post_init__(self):
@@ -208,7 +209,7 @@ def read(path: Path, class_name: str) -> dict[str, Setting]:
         raise ValueError(f"{path} has no class {class_name}: expected one with the settings of an experiment")
     found = {}
     for node in body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.value or node).startswith("setting("):
             try:
                 default, help = map(ast.literal_eval, node.value.args)
                 about = {each.arg: ast.literal_eval(each.value) for each in node.value.keywords}

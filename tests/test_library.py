@@ -318,3 +318,82 @@ def test_the_package_says_how_it_is_used(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testmod(deepcluster_tf)
     assert tried >= 8 and not failed
+
+
+# ---------------------------------------------------------------------- a user's own networks, optimizer and callbacks
+
+
+def networks_of_ones_own(dim=6):
+    keras.utils.set_random_seed(3)
+    flat = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(dim, name="mine")]
+    back = [keras.Input((dim,)), keras.layers.Dense(256), keras.layers.Reshape((16, 16, 1))]
+    return keras.Sequential(flat), keras.Sequential(back)
+
+
+OWN = {name: EASY[name] for name in ("Autoencoder", "DCEC", "DeepCluster", "FixMatch", "Siamese")}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_networks_of_ones_own(name, easy, tmp_path):
+    images, classes = easy
+    encoder, decoder = networks_of_ones_own()
+    kind, before = getattr(deepcluster_tf, name), encoder.get_weights()
+    given_ = {"encoder": encoder, **({"decoder": decoder} if "decoder" in kind().get_params() else {})}
+    labels = np.where(np.arange(240) < 24, classes, -1)
+    method = kind(**OWN[name], **given_, n_clusters=4).fit(images, labels, directory=tmp_path / "work", progress=False)
+    assert method.transform(images).shape == (240, 6)
+    assert all((a == b).all() for a, b in zip(encoder.get_weights(), before))  # the user's own stay as they are
+    assert all((a != b).any() for a, b in zip(method.encoder_.get_weights()[:1], before))
+    copied = clone(method)
+    assert copied.encoder is not encoder and copied.get_settings() == method.get_settings()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(method)).predict(images), method.predict(images))
+    method.save(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match=rf"of a user's own encoder.*: expected {name}\(encoder=encoder"):
+        deepcluster_tf.load(tmp_path / "model.weights.h5")
+    loaded = kind(**OWN[name], **given_, n_clusters=4).load(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(loaded.predict(images), method.predict(images))
+    other = kind(**OWN[name], n_clusters=4, **{**given_, "encoder": networks_of_ones_own(7)[0]})
+    if "decoder" not in given_:
+        with pytest.raises(ValueError, match="holds the fit of other encoder"):
+            other.fit(images, labels, directory=tmp_path / "work", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("ResNet50", "encoder is a str: expected a functional or sequential Keras model"),
+        (keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]), r"it takes \(n, 8, 8, 1\); expected"),
+        (keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(2, 3)]), "expected embeddings"),
+    ],
+)
+def test_what_is_no_encoder_is_refused(encoder, message, easy):
+    with pytest.raises(ValueError, match=message):
+        deepcluster_tf.DCEC(encoder=encoder, n_clusters=4).fit(easy[0], progress=False)
+
+
+@pytest.mark.parametrize("name", sorted({"VAE", "SCAN", *OWN}))
+def test_an_optimizer_and_callbacks_of_ones_own(name, easy):
+    """A learning rate of 0 leaves the weights as they were drawn."""
+    images, classes = easy
+
+    class Counts(keras.callbacks.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            Counts.epochs += 1
+            assert np.isfinite(logs["loss"])
+
+    how = {"n_classes": 4} if name == "VAE" else {"n_clusters": 4}
+    few = {"max_epochs": 2, "epochs": 2, "pretraining_epochs": 2, "max_iterations": 10, "iterations": 100}
+    short = {k: few.get(k, v) for k, v in EASY[name].items()} | how
+    kind = getattr(deepcluster_tf, name)
+    labels = np.where(np.arange(240) < 24, classes, -1)
+    optimizer = keras.optimizers.SGD(0.0)
+    method = kind(**short, optimizer=optimizer)
+    method.fit(images, labels, progress=False, callbacks=[Counts()])
+    pickle.dumps(method)
+    assert Counts.epochs >= 1 and int(optimizer.iterations) == 0
+    if name in ("Siamese", "DeepCluster"):
+        kernel = kind(**short).fit(images, progress=False).encoder_.trainable_weights[0].numpy()
+        assert (method.encoder_.trainable_weights[0].numpy() != kernel).any()
+    assert clone(method).optimizer.get_config() == optimizer.get_config()

@@ -22,8 +22,8 @@ class TestContract:
         for parameter in inspect.signature(method).parameters.values():
             assert parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
         assert settings.read(Path(inspect.getfile(method)), method.__name__) == method.declared()
-        assert method().get_params() == method.defaults()
-        assert clone(method(seed=3)).get_params() == {**method.defaults(), "seed": 3}
+        assert method().get_settings() == method.defaults()
+        assert clone(method(seed=3)).get_settings() == {**method.defaults(), "seed": 3}
 
     def test_has_the_common_interface(self, method):
         assert issubclass(method, Method)

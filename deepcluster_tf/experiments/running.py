@@ -73,7 +73,7 @@ def variant(
         epochs: those of `budget`, which are the experiment's too.
     """
     usual = {**method.defaults(), **experiment.settings, **(experiment.quick if quick else {}), **(epochs or {})}
-    known = {**protocol.named, **method.get_params()}
+    known = {**protocol.named, **method.get_settings()}
     named = {name: value for name, value in known.items() if name != "seed"}
     usual = {name: value for name, value in usual.items() if name not in protocol.named}
     return results.variant(named, usual, quick) + protocol.suffix
@@ -129,7 +129,7 @@ def run(
     protocol.check(method, dataset)
     name = variant(experiment, method, protocol, quick, epochs)
     data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
-    seed, known = method.seed, {**protocol.named, **method.get_params()}
+    seed, known = method.seed, {**protocol.named, **method.get_settings()}
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
     if is_finished(directory) and not force:
         return recorded(directory, known, method.defaults())

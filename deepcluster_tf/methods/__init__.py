@@ -54,12 +54,15 @@ def load(path: Path | str):
             "weights without it, with the shape of the images"
         )
     name = about.get("method")
-    own = {kind.__name__: kind for kind in _below(Method)}  # a user's own, once it is imported
-    if name not in CLASSES and name not in own:
+    mine = {kind.__name__: kind for kind in _below(Method)}  # a user's own, once it is imported
+    if name not in CLASSES and name not in mine:
         raise ValueError(
             f"{path} is of the method {name}: expected one of {', '.join(CLASSES)}, or one imported before"
         )
-    kind = own.get(name) or __getattr__(name)
+    kind = mine.get(name) or __getattr__(name)
+    if own := about.get("own"):
+        how = ", ".join(f"{each}={each}" for each in own)
+        raise ValueError(f"{path} is of a user's own {' and '.join(own)}: expected {name}({how}, ...).load(path)")
     if about["settings"].get("backbone") == "own":
         raise ValueError(
             f"{path} is of a backbone of one's own, which is not in it: expected "

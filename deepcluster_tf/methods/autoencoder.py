@@ -29,7 +29,7 @@ import numpy as np
 
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
-from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.settings import setting
 
 NETWORKS = {
@@ -75,6 +75,9 @@ class Autoencoder(EncodingMethod):
     assign_by: str = setting("mixture", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
     n_init: int = setting(10, "starts of k-means and of the mixture", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
+    decoder: keras.Model | None = part("any Keras model, embeddings to images, in place of the method's own")
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
@@ -87,13 +90,14 @@ class Autoencoder(EncodingMethod):
                 raise ValueError(f"{name} must be {usual}; received {received}")
 
     def _check(self, images):
-        {
+        own = self.encoder is not None and self.decoder is not None
+        {} if own else {
             "pooling": lambda shape: networks.require_multiples(shape, 4),
             "convolutional": networks.convolutional_padding,
             "residual": lambda shape: networks.require_multiples(shape, 8),
         }.get(self.architecture, lambda shape: None)(images.shape[1:])
         values = int(np.prod(images.shape[1:]))
-        if self.embedding_dim >= values:
+        if self.encoder is None and self.embedding_dim >= values:
             raise ValueError(
                 f"the encoding (DIM) must have fewer values than the images' {values}; received {self.embedding_dim}"
             )
@@ -105,8 +109,10 @@ class Autoencoder(EncodingMethod):
         encoder, decoder = NETWORKS[self.architecture]
         how = {} if self.architecture in PLAIN else {"activation": self.activation}
         last = {} if self.architecture in PLAIN else {"embedding_activation": self.embedding_activation}
-        self.encoder_ = encoder(image_shape, self.embedding_dim, **how, **last)
-        self.decoder_ = decoder(image_shape, self.embedding_dim, **how)
+        usual = lambda: encoder(image_shape, self.embedding_dim, **how, **last)
+        self.encoder_ = self._network("encoder", image_shape, usual)
+        dim = self.encoder_.output_shape[1]
+        self.decoder_ = self._network("decoder", (dim,), lambda: decoder(image_shape, dim, **how))
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
@@ -115,7 +121,7 @@ class Autoencoder(EncodingMethod):
         replicas = fitting.replicas(strategy, n_train, self.batch_size)
         fitting.replicas(strategy, len(images) - n_train, self.batch_size)  # for validation
         if directory:
-            checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
+            checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = -(-n_train // self.batch_size)
         images = images[np.random.default_rng(self.seed).permutation(len(images))]  # files may be in class order
         with fitting.scope(strategy):

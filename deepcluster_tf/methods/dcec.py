@@ -22,6 +22,7 @@ Deviations from the paper:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from keras import ops
 from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer, slight_view
-from deepcluster_tf.methods.base import Method, whole_or_nothing
+from deepcluster_tf.methods.base import Method, part, whole_or_nothing
 from deepcluster_tf.methods.renewal import Score, TargetRenewal
 from deepcluster_tf.settings import setting
 
@@ -68,6 +69,9 @@ class DCEC(Method):
     max_iterations: int = setting(20_000, "iterations of clustering, at most", low=0)
     n_init: int = setting(20, "restarts of k-means", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
+    decoder: keras.Model | None = part("any Keras model, embeddings to images, in place of the method's own")
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     _learned = (*Method._learned, "classes_")
 
@@ -89,17 +93,21 @@ class DCEC(Method):
         return images, self._take_labels(labels, len(images))
 
     def _check(self, images):
-        networks.convolutional_padding(images.shape[1:])
+        if self.encoder is None or self.decoder is None:
+            networks.convolutional_padding(images.shape[1:])
 
     def _build(self, image_shape, weights=None):
         keras.utils.set_random_seed(self.seed)
-        self.encoder_ = networks.convolutional_encoder(image_shape, self.embedding_dim, self.filters)
-        self.decoder_ = networks.convolutional_decoder(image_shape, self.embedding_dim, self.filters)
+        usual = lambda: networks.convolutional_encoder(image_shape, self.embedding_dim, self.filters)
+        self.encoder_ = self._network("encoder", image_shape, usual)
+        dim = self.encoder_.output_shape[1]
+        usual = lambda: networks.convolutional_decoder(image_shape, dim, self.filters)
+        self.decoder_ = self._network("decoder", (dim,), usual)
         if weights is not None:
             keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
         self._embed = fitting.batched(self.encoder_)
         self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
-        self.clustering_.build((None, self.embedding_dim))
+        self.clustering_.build((None, dim))
 
     def _view(self) -> keras.Model | None:
         return slight_view(self.seed) if self.views == "slight" else None
@@ -108,7 +116,13 @@ class DCEC(Method):
 
     @whole_or_nothing
     def pretrain(
-        self, images: np.ndarray, *, directory: Path | str | None = None, progress: bool = True, strategy=None
+        self,
+        images: np.ndarray,
+        *,
+        directory: Path | str | None = None,
+        progress: bool = True,
+        strategy=None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> DCEC:
         """Train the autoencoder alone on the reconstruction (SDCEC, 4.1). Labels play no part.
 
@@ -117,6 +131,7 @@ class DCEC(Method):
             directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
             progress: show a bar.
             strategy: a `tf.distribute.Strategy` to train under.
+            callbacks: of Keras, called in all training beside the method's own.
 
         Returns:
             self, with `encoder_`, `decoder_` and `pretraining_history_`.
@@ -126,11 +141,13 @@ class DCEC(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images = super().check(images)
+        self._callbacks = tuple(callbacks)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed", "views")
-            settings = {name: getattr(self, name) for name in names if getattr(self, name) != "none"}
+            names += tuple(name for name in ("encoder", "decoder", "optimizer") if name in self._made_of())
+            settings = {name: value for name, value in self._made_of().items() if name in names and value != "none"}
             checkpoints.claim(directory, {**settings, "replicas": replicas}, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
@@ -139,6 +156,7 @@ class DCEC(Method):
         rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
         iterations = self.pretraining_epochs * steps
         self.pretraining_history_ = self._train(model, rows, steps, iterations, directory, "pretraining", progress)
+        self._callbacks = ()
         self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
         return self
 
@@ -174,6 +192,7 @@ class DCEC(Method):
         score: Score | None = None,
         progress: bool = True,
         strategy=None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> DCEC:
         """Cluster, from the autoencoder that `pretrain` or `load_autoencoder` gave, or else from one trained now.
 
@@ -185,6 +204,7 @@ class DCEC(Method):
                 are not in `labels` can be seen, and they reach the report alone.
             progress: show bars, and a line at each renewal.
             strategy: a `tf.distribute.Strategy` to train under.
+            callbacks: of Keras, called in all training beside the method's own.
 
         Returns:
             self.
@@ -195,18 +215,21 @@ class DCEC(Method):
             RuntimeError: all images have fallen into one cluster.
         """
         images, labels = self.check(images, labels)
+        self._callbacks = tuple(callbacks)
         directory = directory and Path(directory)
         start = self._autoencoder
         if start is None:
             below = directory and directory / "pretraining"
-            self.pretrain(images, directory=below, progress=progress, strategy=strategy)
+            how = {"progress": progress, "strategy": strategy, "callbacks": callbacks}
+            self.pretrain(images, directory=below, **how)
+            self._callbacks = tuple(callbacks)
             start, self._autoencoder = self._autoencoder, None  # a second fit pretrains anew
         if self.encoder_.input_shape[1:] != images.shape[1:]:
             raise ValueError(
                 f"the autoencoder is for {self.encoder_.input_shape[1:]}; received {images.shape[1:]} images"
             )
         if directory:
-            settings = {**self.get_params(), "replicas": fitting.replicas(strategy, len(images), self.batch_size)}
+            settings = {**self._made_of(), "replicas": fitting.replicas(strategy, len(images), self.batch_size)}
             weights = np.concatenate([w.ravel() for w in start])
             checkpoints.claim(directory, settings, images=images, labels=labels, autoencoder=weights)
         with fitting.scope(strategy):
@@ -218,6 +241,7 @@ class DCEC(Method):
         self.history_ = self._train(
             model, rows, self.update_interval, self.max_iterations, directory, "clustering", progress, renewal
         )
+        self._callbacks = ()
         self.labels_ = renewal.assigned
         self.n_iter_ = self.history_[-1]["iteration"]
         self.converged_ = renewal.converged(self.history_[-1])
@@ -231,7 +255,7 @@ class DCEC(Method):
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="dcec")
         model.view = self._view()
         model.compile(
-            "adam",
+            self._optimizer(keras.optimizers.Adam),
             loss={"assignments": losses.kl_divergence, "reconstruction": "mse"},  # L = L_r + lambda L_c (eq. 4)
             loss_weights={"assignments": self.lam, "reconstruction": 1.0},
             steps_per_execution=fitting.steps_per_call(

@@ -26,7 +26,7 @@ from deepcluster_tf import clustering, fitting, losses
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer
 from deepcluster_tf.methods import pretext
-from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.methods.renewal import TargetRenewal
 from deepcluster_tf.methods.siamese import AllViews, PairModel, Siamese
 from deepcluster_tf.settings import setting
@@ -57,6 +57,7 @@ class DEC(EncodingMethod):
     assign_by: str = setting("dec", "whose clusters `predict` gives", choices=("dec", "mixture", "kmeans"))
     n_init: int = setting(20, "starts of k-means, also of the one that gives the first centres", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     starts_a_mixture = 5
 
@@ -90,7 +91,7 @@ class DEC(EncodingMethod):
         place = directory and directory / "clustering"
         if place:
             weights = np.concatenate([np.ravel(each) for each in self.encoder_.get_weights()])
-            checkpoints.claim(place, self.get_params(), images=images, labels=labels, encoder=weights)
+            checkpoints.claim(place, self._made_of(), images=images, labels=labels, encoder=weights)
         batch_size = min(self.batch_size, len(images))
         steps = len(images) // batch_size
         model = self._model(start, steps, images)
@@ -121,7 +122,7 @@ class DEC(EncodingMethod):
         pairs = AllViews(start.temperature, name="pairs")([start.projector_(z), start.projector_(other)])
         model = DECModel(inputs, {"pairs": pairs, "assignments": self.assigners_["dec"](z)}, name="dec_model")
         model.compile(
-            keras.optimizers.Adam(self.learning_rate),
+            self._optimizer(lambda: keras.optimizers.Adam(self.learning_rate)),
             {"pairs": losses.nt_xent, "assignments": losses.kl_divergence},
             loss_weights={"pairs": 1.0, "assignments": self.lam},
             steps_per_execution=fitting.steps_per_call(steps),

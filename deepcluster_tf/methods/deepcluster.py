@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import random_view
-from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
@@ -73,6 +73,8 @@ class DeepCluster(EncodingMethod):
     assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
     n_init: int = setting(3, "starts of k-means and of the mixture in the end", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
@@ -91,7 +93,8 @@ class DeepCluster(EncodingMethod):
         keras.utils.set_random_seed(self.seed)
         images = keras.Input(image_shape, name="images")
         seen = networks.sobel(image_shape)(images) if self.sobel else images
-        network = networks.strided_encoder(seen.shape[1:], self.embedding_dim, self.filters, self.strides, True)
+        usual = lambda: networks.strided_encoder(seen.shape[1:], self.embedding_dim, self.filters, self.strides, True)
+        network = self._network("encoder", tuple(seen.shape[1:]), usual)
         self.encoder_ = keras.Model(images, network(seen), name="encoder")
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
@@ -99,7 +102,7 @@ class DeepCluster(EncodingMethod):
     def _learn(self, images, directory, progress, strategy):
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:
-            checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
+            checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = -(-len(images) // self.batch_size)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
@@ -116,13 +119,14 @@ class DeepCluster(EncodingMethod):
         how = {"flip": self.flip, "colours": images.shape[-1] == 3}
         view = random_view(strong=self.views == "strong", seed=self.seed, **how)
         top, z = Top(n, self._prototypes, name="pseudo"), self.encoder_(view(images))
-        whiten = layers.Dense(min(self.whitened, self.embedding_dim, n), trainable=False, name="whiten")
+        whiten = layers.Dense(min(self.whitened, self.encoder_.output_shape[1], n), trainable=False, name="whiten")
         if self.head == "centers":  # which are among whitened features of length 1
             z = layers.UnitNormalization(axis=-1, name="unit")(whiten(z))
         model = PseudoModel(images, {"pseudo": top(z)}, name="deepcluster")
         model.drawn, model.assigned = top.drawn, top.assigned
+        decay = self.weight_decay or None
         model.compile(
-            keras.optimizers.SGD(self.learning_rate, momentum=0.9, weight_decay=self.weight_decay or None),
+            self._optimizer(lambda: keras.optimizers.SGD(self.learning_rate, momentum=0.9, weight_decay=decay)),
             {"pseudo": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
             steps_per_execution=fitting.steps_per_call(steps),
             jit_compile=False,

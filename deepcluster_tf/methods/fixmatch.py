@@ -27,7 +27,7 @@ from keras import layers, ops
 from deepcluster_tf import clustering, fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead, random_view
-from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
@@ -68,6 +68,8 @@ class FixMatch(EncodingMethod):
     assign_by: str = setting("fixmatch", "whose clusters `predict` gives", choices=("fixmatch", "mixture", "kmeans"))
     n_init: int = setting(3, "starts of k-means and of the mixture in the end", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
@@ -75,7 +77,8 @@ class FixMatch(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
-        self.encoder_ = networks.strided_encoder(image_shape, self.embedding_dim, self.filters, self.strides, True)
+        usual = lambda: networks.strided_encoder(image_shape, self.embedding_dim, self.filters, self.strides, True)
+        self.encoder_ = self._network("encoder", image_shape, usual)
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
@@ -108,7 +111,7 @@ class FixMatch(EncodingMethod):
     def _learn(self, images, directory, progress, strategy):
         labels, shares = self._known(images, self._shared, progress)
         if directory:
-            checkpoints.claim(directory, self.get_params(), images=images, labels=labels)
+            checkpoints.claim(directory, self._made_of(), images=images, labels=labels)
         self._build(images.shape[1:])
         self.assigners_["fixmatch"].trainable = True
         batch_size = min(self.batch_size, len(images))
@@ -129,8 +132,9 @@ class FixMatch(EncodingMethod):
         model.shares, model.confidence, model.seed, model.count = shares, self.confidence, self.seed, self.labelled
         model.mean = keras.Variable(shares, trainable=False, name="mean_answer")
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, max(self.iterations, 1))
+        decay = self.weight_decay or None
         model.compile(
-            keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=self.weight_decay or None),
+            self._optimizer(lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)),
             {"labels": "categorical_crossentropy"},
             steps_per_execution=fitting.steps_per_call(EPOCH, self.iterations % EPOCH, most=25),
             jit_compile=False,

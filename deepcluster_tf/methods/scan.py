@@ -18,7 +18,7 @@ Deviations from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from deepcluster_tf.files import copy
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
 from deepcluster_tf.methods import pretext
-from deepcluster_tf.methods.base import BackboneMethod, whole_or_nothing
+from deepcluster_tf.methods.base import BackboneMethod, part, whole_or_nothing
 from deepcluster_tf.methods.heads import (
     NeighborModel,
     Pairs,
@@ -94,6 +94,7 @@ class SCAN(BackboneMethod):
     assign_by: str = setting("scan", "whose clusters `predict` gives", choices=("scan", "mixture", "kmeans"))
     n_init: int = setting(3, "starts of k-means and of the mixture", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
@@ -129,6 +130,7 @@ class SCAN(BackboneMethod):
         score: Callable[[np.ndarray], dict] | None = None,
         progress: bool = True,
         strategy=None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> SCAN:
         """Carry out the stages, then cluster the embeddings by k-means and a mixture too.
 
@@ -140,6 +142,7 @@ class SCAN(BackboneMethod):
             score: clusters (n,) -> named numbers to report after each stage; they reach the report alone.
             progress: show bars.
             strategy: a `tf.distribute.Strategy` to train the contrastive encoder under.
+            callbacks: of Keras, called in all training beside the method's own.
 
         Returns:
             self.
@@ -149,7 +152,8 @@ class SCAN(BackboneMethod):
             FloatingPointError: the loss is no longer a number.
         """
         self._score = score or (lambda clusters: {})
-        return super().fit(images, labels, directory=directory, shared=shared, progress=progress, strategy=strategy)
+        how = {"progress": progress, "strategy": strategy, "callbacks": callbacks}
+        return super().fit(images, labels, directory=directory, shared=shared, **how)
 
     def _learn(self, images, directory, progress, strategy):
         self._labels = self._take_labels(self._labels, len(images))
@@ -277,8 +281,9 @@ class SCAN(BackboneMethod):
             epochs = max(epochs, -(-LEAST_STEPS // steps)) if epochs else 0
         if place:
             mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate, "seed": self.seed}
-            checkpoints.claim(place, {**mine, **how}, images=data, labels=self._labels)
-        optimizer = keras.optimizers.Adam(rate)
+            own = {name: value for name, value in self._made_of().items() if name == "optimizer"}
+            checkpoints.claim(place, {**mine, **how, **own}, images=data, labels=self._labels)
+        optimizer = self._optimizer(lambda: keras.optimizers.Adam(rate))
         model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)
         model.hold(data)
         rows = lambda iteration: fitting.shuffled_rows(len(data), batch_size, self.seed, iteration, whole=True)

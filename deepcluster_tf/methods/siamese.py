@@ -38,7 +38,7 @@ from keras import layers, ops
 from deepcluster_tf import fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import random_view
-from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.settings import setting
 
 GUESSING = 0.99  # the share of the loss of guessing above which nothing was learned
@@ -108,6 +108,8 @@ class Siamese(EncodingMethod):
     assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
     n_init: int = setting(3, "starts of k-means and of the mixture", low=1)
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
@@ -123,11 +125,12 @@ class Siamese(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
-        self.encoder_ = networks.strided_encoder(
+        usual = lambda: networks.strided_encoder(
             image_shape, self.embedding_dim, self.filters, self.strides, self.normalised
         )
+        self.encoder_ = self._network("encoder", image_shape, usual)
         if self.projector:  # which forgets what the views change, and is thrown away
-            self.projector_ = networks.projector(self.embedding_dim, self.projector)
+            self.projector_ = networks.projector(self.encoder_.output_shape[1], self.projector)
         elif self.comparison == "contrastive":  # which is about directions alone: so are the clusterings, then
             unit = layers.UnitNormalization(axis=-1, name="unit")(self.encoder_.output)
             self.encoder_ = keras.Model(self.encoder_.input, unit, name="encoder")
@@ -162,7 +165,7 @@ class Siamese(EncodingMethod):
         model = PairModel(images, outputs, name="siamese")
         cosine = keras.optimizers.schedules.CosineDecay(1e-3, max(iterations, 1))
         model.compile(
-            keras.optimizers.Adam(cosine if self.schedule == "cosine" else 1e-3),
+            self._optimizer(lambda: keras.optimizers.Adam(cosine if self.schedule == "cosine" else 1e-3)),
             {name: compared_by if name == "pairs" else _itself for name in outputs},
             loss_weights={name: 1.0 if name == "pairs" else self.regularisation for name in outputs},
             steps_per_execution=steps_per_call,
@@ -172,7 +175,7 @@ class Siamese(EncodingMethod):
 
     def _comparison(self) -> keras.Model:
         """Two encodings -> the log odds, float (n, 1), that they are of one image."""
-        pair = [keras.Input((self.embedding_dim,), name=name) for name in ("one", "other")]
+        pair = [keras.Input(self.encoder_.output_shape[1:], name=name) for name in ("one", "other")]
         if self.comparison == "dot":
             return keras.Model(pair, layers.Dot(1)(pair), name="comparison")
         x = layers.Dense(self.units, activation="relu", name="hidden")(layers.Concatenate()(pair))
@@ -184,7 +187,7 @@ class Siamese(EncodingMethod):
         if batch_size < 2 * replicas:
             raise ValueError(f"batches of {batch_size} leave no mismatch on each of {replicas} devices: expected more")
         if directory:
-            checkpoints.claim(directory, {**self.get_params(), "replicas": replicas}, images=images)
+            checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = len(images) // batch_size
         with fitting.scope(strategy):
             readings = max(READINGS, -(-steps // BETWEEN))

@@ -20,7 +20,7 @@ Deviations from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import Sampling
-from deepcluster_tf.methods.base import Method, whole_or_nothing
+from deepcluster_tf.methods.base import Method, part, whole_or_nothing
 from deepcluster_tf.methods.naming import Naming
 from deepcluster_tf.settings import setting
 
@@ -91,6 +91,7 @@ class VAE(Method):
         0, "an epoch goes over few images as often as makes so many steps, for a decoder is to be seen; 0: once", low=0
     )
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
+    optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
@@ -152,7 +153,7 @@ class VAE(Method):
         }
         model = VariationalModel(self._variational.input, outputs, name="vae")
         model.compile(
-            keras.optimizers.Adam(self.learning_rate),
+            self._optimizer(lambda: keras.optimizers.Adam(self.learning_rate)),
             loss={
                 "reconstruction": losses.binary_cross_entropy,
                 "latent": lambda _, latent: losses.kl_standard_normal(*ops.split(latent, 2, axis=-1)),
@@ -177,6 +178,7 @@ class VAE(Method):
         read: Callable[[int, dict], dict[str, float]] | None = None,
         progress: bool = True,
         strategy=None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> VAE:
         """Train, asking the annotator after each epoch but the last.
 
@@ -189,6 +191,7 @@ class VAE(Method):
                 (see `checkpoints.Readings`).
             progress: show a bar, and a line after each epoch.
             strategy: a `tf.distribute.Strategy` to train under.
+            callbacks: of Keras, called in all training beside the method's own.
 
         Returns:
             self.
@@ -205,11 +208,12 @@ class VAE(Method):
                 raise ValueError(
                     f"the annotator names {len(annotator.class_names)} classes: expected n_classes={self.n_classes}"
                 )
+        self._callbacks = tuple(callbacks)
         directory = directory and Path(directory)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:
             asked = annotator is not None
-            checkpoints.claim(directory, {**self.get_params(), "asked": asked, "replicas": replicas}, images=images)
+            checkpoints.claim(directory, {**self._made_of(), "asked": asked, "replicas": replicas}, images=images)
         batches = -(-len(images) // self.batch_size)
         steps = batches * max(-(-self.min_steps // batches), 1)
         with fitting.scope(strategy):
@@ -221,6 +225,7 @@ class VAE(Method):
         self.history_ = self._train(
             model, rows, steps, self.epochs * steps, directory, "vae", progress, naming, readings
         )
+        self._callbacks = ()
         self.readings_, self.centers_ = readings.rows, naming.centers
         self.n_iter_, self.converged_ = self.epochs * steps, None
         self.annotations_ = annotator.shown(self.epochs) if annotator else 0

@@ -68,7 +68,7 @@ class Named(Protocol):
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         shared = results.ROOT / "pretrained" / results.folder_name(data)
-        settings = checkpoints.digest(np.array([str(method.get_params())]))[:8]
+        settings = checkpoints.digest(np.array([str(method.get_settings())]))[:8]
         place = shared / f"{type(method).__name__.lower()}-{settings}-seed-{method.seed}"
         with locked(place, wait=True):  # runs that show other numbers of pictures have this fit in common
             method.fit(dataset.images, directory=place / "work", shared=shared, **how)

@@ -3,5 +3,6 @@
 from deepcluster_tf.methods.base.backbone import BackboneMethod
 from deepcluster_tf.methods.base.encoding import EncodingMethod
 from deepcluster_tf.methods.base.method import Method, whole_or_nothing
+from deepcluster_tf.methods.base.parts import part
 
-__all__ = ["BackboneMethod", "EncodingMethod", "Method", "whole_or_nothing"]
+__all__ = ["BackboneMethod", "EncodingMethod", "Method", "part", "whole_or_nothing"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -44,6 +45,7 @@ class EncodingMethod(Method):
         shared: Path | str | None = None,
         progress: bool = True,
         strategy=None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> EncodingMethod:
         """Learn the encoding, then cluster the encodings of the images by k-means and by a Gaussian mixture.
 
@@ -55,6 +57,7 @@ class EncodingMethod(Method):
             shared: where that goes which several fits to these images have in common; None: into `directory`.
             progress: show bars.
             strategy: a `tf.distribute.Strategy` to train under.
+            callbacks: of Keras, called in all training beside the method's own.
 
         Returns:
             self.
@@ -69,7 +72,9 @@ class EncodingMethod(Method):
         self.history_, self.n_iter_, self.converged_ = [], 0, None  # of a method that trains no network
         directory = directory and Path(directory)
         self._shared = Path(shared) if shared else directory
+        self._callbacks = tuple(callbacks)
         self._learn(images, directory, progress, strategy)
+        self._callbacks = ()
         self._cluster(images, progress)
         return self
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import fitting
 from deepcluster_tf.fitting import checkpoints
-from deepcluster_tf.methods.base import given
+from deepcluster_tf.methods.base import given, parts
 from deepcluster_tf.settings import Settings
 
 
@@ -50,6 +50,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     _learned = ("class_names_",)  # attributes of JSON types, which `save` writes beside the weights
 
+    _callbacks = ()  # the user's, while a fit goes on
+
     class_names_ = ()  # the names of the first clusters, in order, where labels were no numbers of clusters
 
     keeps_embeddings = True  # whether a run keeps `transform` of all images on its machine
@@ -71,6 +73,28 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """
         if not hasattr(self, "encoder_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit or load first")
+
+    def get_params(self, deep: bool = True) -> dict:
+        """All settings, and the user's own networks and optimizer, by name; `deep` is there for scikit-learn."""
+        return {name: getattr(self, name) for name in (*self.declared(), *parts.names(type(self)))}
+
+    def _made_of(self) -> dict:
+        """What a fit depends on beside its data: the settings, and the user's own parts where there are any."""
+        own = {name: getattr(self, name) for name in parts.names(type(self))}
+        said = {name: parts.describe(given) for name, given in own.items() if given is not None}
+        return {**self.get_settings(), **said}
+
+    def _optimizer(self, usual: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
+        """A new optimizer as the user wants it, or the method's."""
+        if self.optimizer is None:
+            return usual()
+        own = keras.optimizers.get(self.optimizer)
+        return type(own).from_config(own.get_config())
+
+    def _network(self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model]) -> keras.Model:
+        """The user's encoder or decoder, copied, or the method's."""
+        given = getattr(self, what)
+        return usual() if given is None else parts.network(given, what, shape)
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -161,7 +185,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def _about(self) -> dict:
         return {
             "method": type(self).__name__,
-            "settings": self.get_params(),
+            "settings": self.get_settings(),
+            "own": [name for name in ("encoder", "decoder") if getattr(self, name, None) is not None],
             "image_shape": list(self.encoder_.input_shape[1:]),
             "learned": {name: np.asarray(getattr(self, name)).tolist() for name in self._learned},
         }
@@ -194,7 +219,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """What pickle, joblib and deepcopy keep: settings, what `fit` found, and the weights of the networks."""
         if not hasattr(self, "encoder_"):
             return {"attributes": vars(self).copy()}
-        attributes = {name: value for name, value in vars(self).items() if _is_plain(value)}
+        own = parts.names(type(self))
+        attributes = {name: value for name, value in vars(self).items() if name in own or _is_plain(value)}
         weights = self._whole().get_weights()
         return {"attributes": attributes, "weights": weights, "image_shape": self.encoder_.input_shape[1:]}
 
@@ -221,13 +247,16 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         model = fitting.ResidentModel(self.encoder_.input, outputs, name="autoencoder")
         model.view = view
         model.compile(
-            "adam", {"reconstruction": loss}, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False
+            self._optimizer(keras.optimizers.Adam),
+            {"reconstruction": loss},
+            steps_per_execution=fitting.steps_per_call(steps),
+            jit_compile=False,
         )
         model.hold(images)
         return model
 
-    @staticmethod
     def _train(
+        self,
         model,
         rows,
         steps: int,
@@ -257,6 +286,6 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
             for callback in callbacks:
                 callback.set_model(model)
                 callback.begin(done, history)
-            everything = [fitting.Draws(), checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
-            fitting.train(model, rows, steps, iterations, done, everything, validation)
+            own = [fitting.Draws(), checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
+            fitting.train(model, rows, steps, iterations, done, [*own, *self._callbacks], validation)
         return history.rows
