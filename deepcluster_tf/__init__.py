@@ -16,8 +16,23 @@ True
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from deepcluster_tf import methods
+
+if TYPE_CHECKING:  # what `__getattr__` gives, for those who read types
+    from deepcluster_tf.methods import DCEC as DCEC
+    from deepcluster_tf.methods import DEC as DEC
+    from deepcluster_tf.methods import SCAN as SCAN
+    from deepcluster_tf.methods import VAE as VAE
+    from deepcluster_tf.methods import Autoencoder as Autoencoder
+    from deepcluster_tf.methods import Control as Control
+    from deepcluster_tf.methods import DeepCluster as DeepCluster
+    from deepcluster_tf.methods import FixMatch as FixMatch
+    from deepcluster_tf.methods import Frozen as Frozen
+    from deepcluster_tf.methods import Raw as Raw
+    from deepcluster_tf.methods import Siamese as Siamese
+    from deepcluster_tf.methods import load as load
 
 __version__ = "0.1.0"
 

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what `__getattr__` gives, for those who read types
+    from deepcluster_tf.methods.autoencoder import Autoencoder as Autoencoder
+    from deepcluster_tf.methods.base import Method
+    from deepcluster_tf.methods.control import Control as Control
+    from deepcluster_tf.methods.dcec import DCEC as DCEC
+    from deepcluster_tf.methods.dec import DEC as DEC
+    from deepcluster_tf.methods.deepcluster import DeepCluster as DeepCluster
+    from deepcluster_tf.methods.fixmatch import FixMatch as FixMatch
+    from deepcluster_tf.methods.frozen import Frozen as Frozen
+    from deepcluster_tf.methods.raw import Raw as Raw
+    from deepcluster_tf.methods.scan import SCAN as SCAN
+    from deepcluster_tf.methods.siamese import Siamese as Siamese
+    from deepcluster_tf.methods.vae import VAE as VAE
 
 CLASSES = {
     "Autoencoder": "autoencoder",
@@ -32,7 +47,7 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *CLASSES])
 
 
-def load(path: Path | str):
+def load(path: Path | str) -> Method:
     """A fitted method from the file that its `save` wrote, ready for `transform`, `predict` and `export`.
 
     Reading the file runs no code of it. What a fit leaves behind that is no part of the model (`labels_`, `history_`)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
@@ -16,8 +17,10 @@ from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import given, parts
 from deepcluster_tf.settings import Settings
 
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
-def whole_or_nothing(fit: Callable) -> Callable:
+
+def whole_or_nothing(fit: Fit) -> Fit:
     """A fit after whose failure the object is what it was before: no half-fitted model is left behind."""
 
     @functools.wraps(fit)
@@ -30,7 +33,7 @@ def whole_or_nothing(fit: Callable) -> Callable:
             vars(self).update(before)
             raise
 
-    return guarded
+    return cast(Fit, guarded)
 
 
 def _is_plain(value: object) -> bool:
@@ -86,14 +89,14 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def _optimizer(self, usual: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
         """A new optimizer as the user wants it, or the method's."""
-        if self.optimizer is None:
+        if getattr(self, "optimizer", None) is None:
             return usual()
         own = keras.optimizers.get(self.optimizer)
         return type(own).from_config(own.get_config())
 
     def _network(self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model]) -> keras.Model:
         """The user's encoder or decoder, copied, or the method's."""
-        given = getattr(self, what)
+        given = getattr(self, what, None)
         return usual() if given is None else parts.network(given, what, shape)
 
     def check(self, images: np.ndarray) -> np.ndarray:
