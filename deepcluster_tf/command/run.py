@@ -46,7 +46,7 @@ def run_experiment(name: str, typed: dict[str, str]) -> None:
     from deepcluster_tf.experiments import results, running
     from deepcluster_tf.reporting import tables
 
-    method, _ = running.prepare(experiment, settings, call.get("quick", False))
-    extras.install(method.packages)
+    method, protocol = running.prepare(experiment, settings, call.get("quick", False))
+    extras.install([*method.packages, *protocol.packages])
     results.reference()  # refuses a damaged file before anything is trained
     print(tables.summary(running.run(experiment, settings, **call), experiment))

@@ -71,6 +71,11 @@ class FixMatch(EncodingMethod):
     encoder: keras.Model | None = part("any Keras model, images to embeddings (n, d), in place of the method's own")
     optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return ["umap-learn"]  # where it is told no label
+
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")

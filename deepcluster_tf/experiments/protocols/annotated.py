@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from deepcluster_tf import datasets, machine
-from deepcluster_tf.annotation.browser import Browser, require_port
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.annotation.reader import Reader
@@ -62,6 +61,16 @@ class Annotated(Protocol):
         if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
             raise ValueError(f"class names must be different words; received {', '.join(map(repr, self.class_names))}")
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return ["flask"] if self.annotator == "browser" else []
+
+    def _browser(self):
+        from deepcluster_tf.annotation.browser import Browser  # which needs flask, an extra
+
+        return Browser(self._names, self.port)
+
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data, and tell the method how many classes there are; raises ValueError."""
         known = (dataset.labels >= 0).all()
@@ -96,6 +105,8 @@ class Annotated(Protocol):
                         f"{self.answers} has no answer after epoch {epoch}: expected the file of such a run"
                     )
         if self.annotator == "browser":
+            from deepcluster_tf.annotation.browser import require_port
+
             require_port(self.port)
         method.n_classes = len(self._names)
         self._training, self._validation = split(dataset) if known else (np.arange(len(dataset.images)), None)
@@ -109,7 +120,7 @@ class Annotated(Protocol):
         annotator = {
             "reader": lambda: reader,
             "file": lambda: File(self.answers, self._names),
-            "browser": lambda: Browser(self._names, self.port),
+            "browser": self._browser,
         }[self.annotator]()
         answers = work.parent / "annotations.csv"  # not in work, which may be removed
         elsewhere = (work.parent / "result.json").exists() and not (work / "fit.json").exists()  # as in a fresh clone

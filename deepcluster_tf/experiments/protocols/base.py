@@ -19,6 +19,11 @@ class Protocol(Settings):
         """What the run's variant and its record name beside the method's settings."""
         return {}
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return []
+
     def check(self, method: Method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         raise NotImplementedError

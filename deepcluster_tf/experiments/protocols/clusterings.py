@@ -49,6 +49,11 @@ class Clusterings(Protocol):
             return {"labels_per_class": self.labels_per_class}
         return {"supervision": self.supervision} if self.supervision else {}
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return ["umap-learn"] if "n2d" in self.ways else []
+
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         if len(dataset.class_names) == 1:

@@ -22,6 +22,11 @@ class Encodings(Protocol):
     under its own name.
     """
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return ["umap-learn"]
+
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         method.check(dataset.images[dataset.train])

@@ -14,7 +14,6 @@ import numpy as np
 
 from deepcluster_tf import clustering, datasets, metrics
 from deepcluster_tf.annotation import Question
-from deepcluster_tf.annotation.browser import Browser, require_port
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.protocols.annotated import SURE, kept_reader
@@ -49,6 +48,11 @@ class Named(Protocol):
         threshold = {"threshold": self.threshold} if self.threshold != SURE else {}
         return {"pictures": self.pictures, "annotator": self.annotator, **threshold}
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages beyond the usual ones that these settings need, by their names on PyPI."""
+        return ["umap-learn", *(["flask"] if self.annotator == "browser" else [])]
+
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         known = (dataset.labels >= 0).all()
@@ -60,6 +64,8 @@ class Named(Protocol):
         if self.annotator == "reader" and not known:
             raise ValueError("a reader learns from labelled images, and these have none: expected ANNOTATOR=browser")
         if self.annotator == "browser":
+            from deepcluster_tf.annotation.browser import require_port
+
             require_port(self.port)
         fewest = max(self.pictures, clustering.FEWEST)
         if len(dataset.images) < fewest:
@@ -96,6 +102,8 @@ class Named(Protocol):
             path.unlink(missing_ok=True)  # it gives the same answers again
             annotator = kept_reader(dataset, rows, f"{data}-training", self.threshold, progress)
         else:
+            from deepcluster_tf.annotation.browser import Browser  # which needs flask, an extra
+
             annotator = Browser(self._names, self.port)
         ledger = Ledger(annotator, self._names, path)
         try:
