@@ -327,7 +327,7 @@ def test_claims_are_judged_by_the_numbers():
         {"what": name, "by": "kmeans", "ari": ari, "ari_std": std}
         for name, ari, std in zip(names, (0.04, 0.03, 0.05, 0.06), (0.0005, 0.001, 0.003, 0.002))
     ]
-    judged = lambda: tables.clusterings.claims(pd.DataFrame(rows), names[1:], ("similarity, matrix of a batch",))
+    judged = lambda: tables.claims.schultz(pd.DataFrame(rows), names[1:], ("similarity, matrix of a batch",))
     first, second, third, fourth = judged()
     assert first == (  # the matrix is better, and not the paper's
         "- the similarity scores best: confirmed (of its encodings, best is similarity, dot product 0.0500, then "

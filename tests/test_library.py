@@ -310,6 +310,8 @@ def test_the_version_is_the_installed_one():
     from importlib.metadata import version
 
     assert deepcluster_tf.__version__ == version("deepcluster_tf")
+    citation = Path(__file__).parents[1] / "CITATION.cff"
+    assert f"\nversion: {deepcluster_tf.__version__}\n" in citation.read_text()
 
 
 def test_the_package_says_how_it_is_used(tmp_path, monkeypatch):

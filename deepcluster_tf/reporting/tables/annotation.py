@@ -9,7 +9,7 @@ import pandas as pd
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Table, results, running
-from deepcluster_tf.reporting.tables import markdown
+from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 WEIGHTS = (
@@ -86,9 +86,19 @@ def page(of: Table, root: Path | None = None) -> str:
         cells[-1] += [str(row["seeds"] or DASH), "paper" if row["seeds"] else DASH, f"`{row['command']}`"]
     lines = [markdown.heading(of), ""]
     lines += [markdown.rows([*header, "seeds", "budget", "command"], cells), "", of.protocol, ""]
-    lines += [WEIGHTS, ""]
+    lines += [WEIGHTS, "", "## The paper's claims", ""]
+    lines += [*claims.named_clusters(frame(of, root), _by_dimensions(of, root)), ""]
     lines += ["Deviations from the paper:", "", *markdown.deviations(*markdown.methods_of(of))]
     return "\n".join(lines) + "\n"
+
+
+def _by_dimensions(of: Table, root: Path | None) -> dict[int, float]:
+    """Mean reconstruction accuracy without names, by latent dimensions, where it is recorded."""
+    found = {}
+    for row in of.drawn:
+        if values := [run["metrics"]["reconstruction_acc"]["value"] for run in running.runs_of(row, root)]:
+            found[row.settings["z_dim"]] = float(np.mean(values))
+    return found
 
 
 def _cells(row: dict) -> list[str]:

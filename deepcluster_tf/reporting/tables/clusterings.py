@@ -9,7 +9,7 @@ import pandas as pd
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, results, running
-from deepcluster_tf.reporting.tables import markdown
+from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 WAYS = {
@@ -113,43 +113,6 @@ def _precision_by_class(of: Table, root: Path | None) -> str:
     return markdown.rows(["Precision of the ten nearest of", *names], lines) if lines else ""
 
 
-def claims(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = (), by: str = "kmeans") -> list[str]:
-    """What Schultz claims, confirmed or refuted by the adjusted Rand index of a clustering.
-
-    Args:
-        found: from `frame`; its first rows are of the control.
-        learned: the encodings that are learned, by their names.
-        beyond: encodings that the paper does not have; they do not count as its best or steadiest, and are left
-            out while they have fewer than two runs.
-        by: the clustering.
-
-    Returns:
-        a line for each claim; one that says so while a row of the paper's has fewer than two runs.
-    """
-    ours = found[found["by"] == by].set_index("what")
-    few = ours.index[ours["ari_std"].isna()]
-    if not few.isin(beyond).all():
-        return ["The paper's claims are judged when every row of its own has runs of several seeds."]
-    ours = ours.drop(few)
-    ari, deviation = ours["ari"], ours["ari_std"]
-    said = lambda name: f"{name} {ari[name]:.4f}"
-    steady = lambda names: ", ".join(f"{name} ± {deviation[name]:.4f}" for name in names)
-    control, guessed = ari.index[0], found[found["by"] == "random"]["ari"].iloc[0]
-    theirs = ari[~ari.index.isin(beyond)]
-    best, below = theirs.idxmax(), [name for name in ari.index.intersection(learned) if ari[name] <= ari[control]]
-    by_steadiness = deviation[[name for name in theirs.index if name in learned]].sort_values().index
-    judged = [
-        ("the similarity scores best", best == "similarity, dot product", f"of its encodings, best is {said(best)}, "
-         "then " + ", ".join(said(name) for name in theirs.drop(best).nlargest(2).index)),
-        ("the representation trains most steadily", by_steadiness[0] == "representation",
-         f"over the seeds, {steady(by_steadiness)}; the control, which trains nothing, ± {deviation[control]:.4f}"),
-        ("every learned encoding is above the control", not below,
-         f"{said(control)}; " + (f"not above it: {', '.join(map(said, below))}" if below else "all are above it")),
-        ("the control is above random guessing", ari[control] > guessed, f"{said(control)}, guessing {guessed:.4f}"),
-    ]  # fmt: skip
-    return [f"- {claim}: {'confirmed' if true else 'refuted'} ({why})" for claim, true, why in judged]
-
-
 def page(of: Table, root: Path | None = None) -> str:
     """`frame` for people, and the deviations below."""
     found, lines = frame(of, root), [markdown.heading(of), ""]
@@ -159,7 +122,7 @@ def page(of: Table, root: Path | None = None) -> str:
     beyond = tuple(row.label for row in of.rows if row.beyond)
     for by in ("kmeans", "mixture"):
         lines += [f"## The paper's claims, by {WAYS[by]}", ""]
-        lines += [*claims(found, learned, beyond, by), ""]
+        lines += [*claims.schultz(found, learned, beyond, by), ""]
     lines += ["## Search, and the encodings themselves", "", _searches(of, root), ""]
     lines += [_precision_by_class(of, root), "", *markdown.notices(of, root), of.protocol, ""]
     lines += [EXPLAINED, ""]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, results, running
-from deepcluster_tf.reporting.tables import markdown
+from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 SCORES = ("purity", "acc", "nmi", "ari")
@@ -56,6 +56,7 @@ def page(of: Table, root: Path | None = None) -> str:
         header = ["Encoding and clustering", "purity, %", *beside, "ACC one to one", "NMI", "ARI", "seeds", "command"]
         cells = [_cells(row, bool(beside)) for row in rows.to_dict("records")]
         lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
+    lines += ["## The paper's claims", "", *claims.akula(frame(of, root)), ""]
     lines += [of.protocol, "", *_confusions(of, root), "Deviations from the paper:"]
     for method in markdown.methods_of(of):
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]

@@ -10,7 +10,7 @@ import pandas as pd
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Table, results
 from deepcluster_tf.files import read_csv
-from deepcluster_tf.reporting.tables import markdown
+from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 
@@ -113,8 +113,20 @@ def page(of: Table, root: Path | None = None) -> str:
         "Minutes of clustering, on the machine of each run, without the autoencoder's, which several runs share.",
         "",
     ]
+    lines += ["## The paper's claims", "", *claims.sdcec(*_by_level(of, root)), ""]
     lines += ["Deviations from the paper:", "", *markdown.deviations(*markdown.methods_of(of))]
     return "\n".join(lines) + "\n"
+
+
+def _by_level(of: Table, root: Path | None) -> tuple[dict[float, float], dict[float, float]]:
+    """Mean ACC and purity over all images, by supervision, at lambda 1."""
+    runs = [run for run in runs_of(of, root) if _level(run["settings"])[1] == 1]
+    levels = {run["settings"]["supervision"] for run in runs}
+    mean = lambda name, level: float(
+        np.mean([run["metrics"][name]["value"] for run in runs if run["settings"]["supervision"] == level])
+    )
+    acc, purity = ({level: mean(name, level) for level in levels} for name in ("acc", "purity"))
+    return acc, purity
 
 
 def _cells(row: dict, all_images: bool) -> list[str]:
