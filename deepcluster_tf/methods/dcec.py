@@ -62,6 +62,9 @@ class DCEC(Method):
         choices=("none", "slight"),
     )
     lam: float = setting(1.0, "lambda, the weight of the clustering loss (eq. 4)", low=0, high=1e6)
+    reconstruction: float = setting(
+        1.0, "weight of the reconstruction beside it; 0 is what its author's released code comes to", low=0, high=1e6
+    )
     batch_size: int = setting(256, "images a step", low=1)
     pretraining_epochs: int = setting(200, "epochs of the autoencoder alone", low=0)
     update_interval: int = setting(140, "T, iterations between two renewals of the target distribution", low=1)
@@ -257,7 +260,7 @@ class DCEC(Method):
         model.compile(
             self._optimizer(keras.optimizers.Adam),
             loss={"assignments": losses.kl_divergence, "reconstruction": "mse"},  # L = L_r + lambda L_c (eq. 4)
-            loss_weights={"assignments": self.lam, "reconstruction": 1.0},
+            loss_weights={"assignments": self.lam, "reconstruction": self.reconstruction},
             steps_per_execution=fitting.steps_per_call(
                 self.update_interval, self.max_iterations % self.update_interval
             ),

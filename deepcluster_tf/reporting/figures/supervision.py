@@ -18,8 +18,7 @@ PANELS = (0.0, 0.01, 0.1, 0.5)  # the supervision levels of SDCEC's Figure 2
 
 def supervision_curve(of: Table, path: Path, root: Path | None = None) -> Path:
     """ACC and NMI against the supervision, ours and the paper's (SDCEC, Figure 1)."""
-    table = supervision.frame(of, root)
-    table = table[(table["scored"] == "all images") & (table["lambda"] == 1)]
+    table = supervision.usual(supervision.frame(of, root))
     level = 100 * table["supervision"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     for name, colour in (("acc", COLOURS[0]), ("nmi", COLOURS[2])):
@@ -74,7 +73,7 @@ def write(table: Table, folder: Path, root: Path) -> list[Path]:
     """Draw what is recorded of such a table; returns the files."""
     name = table.rows[0].experiment
     written = [supervision_curve(table, folder / f"{name}-figure-1.png", root)]
-    rows = {row.settings["supervision"]: row for row in table.rows if "lam" not in row.settings}
+    rows = {row.settings["supervision"]: row for row in table.rows if not row.beyond}
     first = {row: next(iter(running.runs_of(row, root)), None) for row in (rows[level] for level in PANELS)}
     first = {row: run if run and run["seed"] == 0 else None for row, run in first.items()}
     written.append(projections(first, folder / f"{name}-figure-2.png"))

@@ -15,13 +15,18 @@ from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 
 def runs_of(of: Table, root: Path | None = None) -> list[dict]:
-    """The recorded runs of the table's experiment at the paper's settings, but for supervision, lambda and seed.
+    """The recorded runs of the table's experiment at the paper's settings, but for supervision, the weights of the
+    losses and seed.
 
     A run from an autoencoder trained anew (`PRETRAIN=scratch`) is not among them: it repeats one that is.
     """
     experiment = experiments.get(of.rows[0].experiment)
     defaults = experiment.method_class().defaults()
-    same = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items() if k not in ("lam", "seed")}
+    same = {
+        k: list(v) if isinstance(v, tuple) else v
+        for k, v in defaults.items()
+        if k not in ("lam", "reconstruction", "seed")
+    }
     return [
         result
         for result in results.all_results(root)
@@ -36,11 +41,11 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     """ACC and NMI against the supervision, ours beside the paper's (SDCEC, Table 1).
 
     Args:
-        of: whose rows are supervision levels, some with a lambda.
+        of: whose rows are supervision levels, some with other weights of the losses.
         root: the results folder.
 
     Returns:
-        a row for each level and protocol, and for each further lambda that was run; in the columns, mean and
+        a row for each level and protocol, and for each other weighting that was run; in the columns, mean and
         standard deviation over the seeds. NaN where nothing is recorded, with the command that would fill it.
     """
     printed, runs = results.reference()[of.name], runs_of(of, root)
@@ -48,10 +53,11 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     levels = declared.keys() | {_level(r["settings"]) for r in runs}
     rows = []
     for protocol, suffix in (("all images", ""), ("unsupervised images", "_unsupervised")):
-        for supervision, lam in sorted(levels, key=lambda level: (level[0], -level[1])):
-            found = [r for r in runs if _level(r["settings"]) == (supervision, lam)]
-            row = {"scored": protocol, "supervision": supervision, "lambda": lam, "seeds": len(found)}
-            known = declared.get((supervision, lam))
+        for level in sorted(levels, key=lambda level: (level[0], -level[1], -level[2])):
+            found = [r for r in runs if _level(r["settings"]) == level]
+            named = dict(zip(("supervision", "lambda", "reconstruction"), level))
+            row = {"scored": protocol, **named, "seeds": len(found)}
+            known = declared.get(level)
             paper = printed.get(known.printed, {}) if known and not suffix else {}
             for name in ("acc", "nmi", "ari"):
                 row |= results.mean_and_std([r["metrics"][name + suffix]["value"] for r in found], name)
@@ -61,15 +67,21 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
             stood = [minutes_until(r, row["acc_document"]) for r in found] if not suffix else []
             row["minutes_until_document"] = np.mean(stood) if stood else np.nan  # NaN where a seed does not get there
             row["iterations"] = np.mean([r["iterations"] for r in found]) if found else np.nan
-            settings = {"supervision": supervision, **({"lam": lam} if lam != 1 else {})}
+            weights = {"lam": named["lambda"], "reconstruction": named["reconstruction"]}
+            settings = {"supervision": level[0], **{name: value for name, value in weights.items() if value != 1}}
             row["command"] = experiments.get(of.rows[0].experiment).command(settings)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _level(settings: dict) -> tuple[float, float]:
-    """Supervision and lambda."""
-    return settings["supervision"], settings.get("lam", 1.0)
+def _level(settings: dict) -> tuple[float, float, float]:
+    """Supervision, lambda and the reconstruction's weight."""
+    return settings["supervision"], settings.get("lam", 1.0), settings.get("reconstruction", 1.0)
+
+
+def usual(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `frame` over all images whose losses have the paper's weights."""
+    return found[(found["scored"] == "all images") & (found["lambda"] == 1) & (found["reconstruction"] == 1)]
 
 
 def _minutes(run: dict) -> float:
@@ -100,7 +112,7 @@ def page(of: Table, root: Path | None = None) -> str:
             f"## Scored on {of.protocol if all_images else 'the images that are not supervised, alone'}",
             "",
         ]
-        header = ["Supervision", "lambda"]
+        header = ["Supervision", "lambda", "reconstruction"]
         for name in ("ACC", "NMI"):
             header += [f"{name} ours", f"{name} paper", "difference"] if all_images else [f"{name} ours"]
         header += ["ARI ours", "seeds", "iterations", "minutes"]
@@ -119,8 +131,8 @@ def page(of: Table, root: Path | None = None) -> str:
 
 
 def _by_level(of: Table, root: Path | None) -> tuple[dict[float, float], dict[float, float]]:
-    """Mean ACC and purity over all images, by supervision, at lambda 1."""
-    runs = [run for run in runs_of(of, root) if _level(run["settings"])[1] == 1]
+    """Mean ACC and purity over all images, by supervision, with the paper's weights of the losses."""
+    runs = [run for run in runs_of(of, root) if _level(run["settings"])[1:] == (1, 1)]
     levels = {run["settings"]["supervision"] for run in runs}
     mean = lambda name, level: float(
         np.mean([run["metrics"][name]["value"] for run in runs if run["settings"]["supervision"] == level])
@@ -130,7 +142,7 @@ def _by_level(of: Table, root: Path | None) -> tuple[dict[float, float], dict[fl
 
 
 def _cells(row: dict, all_images: bool) -> list[str]:
-    cells = [f"{100 * row['supervision']:g} %", f"{row['lambda']:g}"]
+    cells = [f"{100 * row['supervision']:g} %", f"{row['lambda']:g}", f"{row['reconstruction']:g}"]
     for name in ("acc", "nmi"):
         cells.append(cell(row[name], row[f"{name}_std"]))
         if all_images:
@@ -148,9 +160,8 @@ def _said(minutes: float) -> str:
 
 
 def readme(of: Table, root: Path | None = None) -> str:
-    """The rows over all images at lambda 1, without the details: the README's table."""
-    found = frame(of, root)
-    found = found[(found["scored"] == "all images") & (found["lambda"] == 1)]
+    """The rows over all images with the paper's weights, without the details: the README's table."""
+    found = usual(frame(of, root))
     header = ["Supervision", "ACC", "paper", "difference", "NMI", "paper", "difference", "seeds"]
     cells = []
     for row in found.to_dict("records"):
