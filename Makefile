@@ -61,7 +61,7 @@ test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg 
 	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
-lint: check $(MARK) ## ruff, and the types of the public names
+lint: check $(MARK) ## ruff, and the types that users see
 	@$(PY) ruff check . && $(PY) ruff format --check . && $(PY) mypy
 
 clean: check ## remove the environment and caches; results and data stay

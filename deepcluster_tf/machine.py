@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import resource
 import subprocess
 from datetime import date
 from importlib import metadata
@@ -11,6 +13,7 @@ from pathlib import Path
 
 LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
 COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
+CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's memory
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
 
@@ -25,6 +28,21 @@ def processors() -> int:
     if not limit.isdecimal() or int(limit) < 1:
         raise ValueError(f"{LIMIT} must be a whole number of 1 or more; received {limit!r}")
     return min(found, int(limit))
+
+
+def memory() -> int:
+    """The bytes that this process may use: of the machine, of its container, or under its own limit (`ulimit -v`)."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    allowed = [page * os.sysconf("SC_PHYS_PAGES")]
+    for path in CONTAINER:
+        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+            allowed.append(int(Path(path).read_text()))
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError):  # what this process has taken of it, where the system tells
+            limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
+        allowed.append(limit)
+    return max(min(allowed), 0)
 
 
 def gpus() -> list[str]:

@@ -78,6 +78,8 @@ def test_imports_go_one_way(room):
 
 def test_no_method_imports_another():
     for path in (PACKAGE / "methods").glob("*.py"):
+        if path.stem == "__init__":  # which names them all
+            continue
         names = re.findall(r"deepcluster_tf\.methods\.(\w+)", path.read_text())
         allowed = {"base", "heads", "naming", "pretext", "renewal"} | (
             {"siamese"} if path.stem in ("pretext", "dec") else set()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcluster_tf import datasets
+from deepcluster_tf import datasets, machine
 from deepcluster_tf.datasets import folder, reading
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -219,11 +219,11 @@ def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fi
 
 
 def test_memory_is_what_the_container_allows(tmp_path, monkeypatch):
-    whole = folder.memory()
+    whole = machine.memory()
     for said, allowed in (("max\n", whole), ("1048576\n", 2**20), (f"{2**62}\n", whole)):
         (tmp_path / "memory.max").write_text(said)
-        monkeypatch.setattr(folder, "CONTAINER", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
-        assert folder.memory() == allowed
+        monkeypatch.setattr(machine, "CONTAINER", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
+        assert machine.memory() == allowed
 
 
 def test_memory_is_what_the_process_may_still_take(flat):

@@ -399,3 +399,42 @@ def test_an_optimizer_and_callbacks_of_ones_own(name, easy):
         kernel = kind(**short).fit(images, progress=False).encoder_.trainable_weights[0].numpy()
         assert (method.encoder_.trainable_weights[0].numpy() != kernel).any()
     assert clone(method).optimizer.get_config() == optimizer.get_config()
+
+
+# ---------------------------------------------------------------------- images that do not fit into memory
+
+
+@pytest.mark.parametrize("name", ["Autoencoder", "DCEC", "DeepCluster", "FixMatch", "SCAN", "Siamese", "VAE"])
+def test_images_that_are_not_held_give_the_same_numbers(name, easy, tmp_path, monkeypatch):
+    """Read batch by batch out of a mapped file, in the same order as those in memory, to the same bit."""
+    images, classes = easy
+    labels = np.where(np.arange(240) < 24, classes, -1)
+    few = {"max_epochs": 2, "epochs": 2, "pretraining_epochs": 2, "max_iterations": 10, "iterations": 20}
+    how = {"unsupervised_epochs": 1} if name == "VAE" else {"n_clusters": 4}
+    how |= {"backbone": "none", "pretext_epochs": 2, "batch_size": 64} if name == "SCAN" else {}
+    short = {k: few.get(k, v) for k, v in EASY[name].items()} | how
+    kind = getattr(deepcluster_tf, name)
+    held = kind(**short).fit(images, labels, progress=False)
+    np.save(tmp_path / "images.npy", images)
+    monkeypatch.setattr("deepcluster_tf.fitting.resident.LARGE", 0.0)
+    taken = []
+    original = tf.numpy_function
+    monkeypatch.setattr(tf, "numpy_function", lambda *given: taken.append(1) or original(*given))
+    streamed = kind(**short).fit(np.load(tmp_path / "images.npy", mmap_mode="r"), labels, progress=False)
+    assert taken
+    for a, b in zip(held.encoder_.get_weights(), streamed.encoder_.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(held.labels_, streamed.labels_)
+
+
+def test_a_checksum_is_that_of_the_whole_whatever_the_pieces(monkeypatch):
+    import hashlib
+
+    from deepcluster_tf.fitting import checkpoints
+
+    array = np.random.default_rng(0).integers(0, 256, (50, 6, 7, 3), np.uint8)
+    for each in (array, array[::2], array[..., :1], np.float32(array[:0]), np.array(3.0), array[:, 0, 0, 0]):
+        whole = hashlib.sha256(f"{each.shape} {each.dtype} ".encode() + np.ascontiguousarray(each).tobytes())
+        for piece in (1, 200, 2**24):
+            monkeypatch.setattr(checkpoints, "PIECE", piece)
+            assert checkpoints.digest(each) == whole.hexdigest()

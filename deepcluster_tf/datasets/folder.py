@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +12,11 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets import reading
 from deepcluster_tf.datasets.formats import DataError
+from deepcluster_tf.machine import memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # The least that a network takes while it learns, as measured: bytes a pixel (200 to 700) and images at a time.
 PER_PIXEL, BATCH = 200, 64
-CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's memory
 
 
 def read_folder(
@@ -121,21 +119,6 @@ def _require_memory(shape: tuple[int, int, int, int]) -> None:
             f"expected images that fit into memory, received {n:,} of {size}x{size}: they take {needed / 2**30:.1f} "
             f"GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller SIZE or fewer images"
         )
-
-
-def memory() -> int:
-    """The bytes that this process may use: of the machine, of its container, or under its own limit (`ulimit -v`)."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    allowed = [page * os.sysconf("SC_PHYS_PAGES")]
-    for path in CONTAINER:
-        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
-            allowed.append(int(Path(path).read_text()))
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        with contextlib.suppress(OSError):  # what this process has taken of it, where the system tells
-            limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
-        allowed.append(limit)
-    return max(min(allowed), 0)
 
 
 def _list(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:

@@ -18,6 +18,8 @@ from keras import ops
 from deepcluster_tf.files import read_csv, read_json, replacing, sweep, verify
 from deepcluster_tf.machine import processors
 
+PIECE = 2**24  # bytes of an array that are read at a time
+
 ABOUT = "deepcluster_tf"  # the name in a file of weights under which it says what they are of
 
 
@@ -181,7 +183,10 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
 def digest(array: np.ndarray) -> str:
     """The SHA-256 of an array's shape, dtype and bytes."""
     found = hashlib.sha256(f"{array.shape} {array.dtype} ".encode())
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # no copy of images that lie in one piece
+    rows = np.atleast_1d(array)
+    step = max(PIECE // max(rows[:1].nbytes, 1), 1)
+    for start in range(0, len(rows), step):  # a copy of a piece at most, where it does not lie in one
+        found.update(np.ascontiguousarray(rows[start : start + step]).reshape(-1).view(np.uint8))
     return found.hexdigest()
 
 

@@ -1,12 +1,50 @@
-"""A model that holds its images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy."""
+"""A model that holds its images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy.
+
+Images that would take too much of the memory stay where they are, in a file that is mapped, and a batch is read when it
+is needed: in the same order, to the same numbers.
+"""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from deepcluster_tf.machine import memory
 from deepcluster_tf.networks import to_unit
+
+LARGE = 0.3  # share of the memory from which on images are not held: a tensor is a second copy of them
+
+
+def is_large(images: np.ndarray) -> bool:
+    """Whether images are read batch by batch, for a second copy of them would take too much of the memory."""
+    return images.nbytes > LARGE * memory()
+
+
+class Reordered:
+    """Images in another order, of which no copy is made.
+
+    Args:
+        images: (n, height, width, channels).
+        order: int (m,), rows.
+    """
+
+    def __init__(self, images: np.ndarray, order: np.ndarray):
+        self.source, self.order = images, order
+        self.shape, self.dtype = (len(order), *images.shape[1:]), images.dtype
+        self.nbytes = images.nbytes
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, rows):
+        return self.source[self.order[rows]]
+
+
+def reordered(images: np.ndarray, order: np.ndarray) -> np.ndarray | Reordered:
+    """Images in another order; a copy, unless they are large."""
+    return Reordered(images, order) if is_large(images) else images[order]
 
 
 class ResidentModel(keras.Model):
@@ -26,15 +64,23 @@ class ResidentModel(keras.Model):
             images: (n, height, width, channels), uint8 in 0..255 or float32 in 0..1.
             target: Keras variable (n, n_clusters), the target distribution p, or None for reconstruction alone.
         """
-        self.images = ops.convert_to_tensor(images)
+        self.images = images if is_large(images) else ops.convert_to_tensor(images)
         self.target = target
         self.train_function = self.test_function = None  # a step traced before would go on with what was held before
         inputs, targets, *weights = self._batch(np.arange(1))
         # builds the losses, which a strategy would build from row numbers
         self.compute_loss(x=inputs, y=targets, y_pred=self(inputs), sample_weight=weights[0] if weights else None)
 
+    def images_of(self, rows):
+        """The images of `rows`, int (batch,): float32 (batch, height, width, channels) in 0..1."""
+        if isinstance(self.images, (np.ndarray, Reordered)):
+            source, rows = self.images, ops.convert_to_tensor(rows)
+            found = tf.numpy_function(lambda wanted: np.asarray(source[wanted]), [rows], source.dtype)
+            return to_unit(tf.ensure_shape(found, (*rows.shape, *source.shape[1:])))
+        return to_unit(ops.take(self.images, rows, axis=0))
+
     def _batch(self, rows):
-        images = to_unit(ops.take(self.images, rows, axis=0))
+        images = self.images_of(rows)
         images = self.view(images, training=True) if self.view else images
         targets = {"reconstruction": images}
         if self.target is not None:

@@ -123,7 +123,8 @@ class Autoencoder(EncodingMethod):
         if directory:
             checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = -(-n_train // self.batch_size)
-        images = images[np.random.default_rng(self.seed).permutation(len(images))]  # files may be in class order
+        order = np.random.default_rng(self.seed).permutation(len(images))  # files may be in class order
+        images = fitting.reordered(images, order)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
             model = self._reconstruction_model(images, steps, self.loss)

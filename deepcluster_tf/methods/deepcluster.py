@@ -32,7 +32,6 @@ from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import random_view
 from deepcluster_tf.methods.base import EncodingMethod, part
-from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
 ITERATIONS = 20  # of k-means
@@ -163,7 +162,7 @@ class PseudoModel(fitting.ResidentModel):
 
     def _batch(self, places):
         rows = ops.take(self.drawn, places)
-        return to_unit(ops.take(self.images, rows, axis=0)), {"pseudo": ops.take(self.assigned, rows)}
+        return self.images_of(rows), {"pseudo": ops.take(self.assigned, rows)}
 
 
 class PseudoLabels(keras.callbacks.Callback):

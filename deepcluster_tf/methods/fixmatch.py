@@ -162,7 +162,7 @@ class MatchingModel(fitting.ResidentModel):
         seed = ops.stack([self.seed, ops.cast(self.optimizer.iterations, "int32")])
         drawn = tf.random.stateless_uniform((self.count,), seed, 0, len(self.labelled), "int32")
         told = ops.take(self.labelled, drawn)
-        theirs, others = (to_unit(ops.take(self.images, which, axis=0)) for which in (told, rows))
+        theirs, others = self.images_of(told), self.images_of(rows)
         # in training mode, for the batch normalisation's running means are of strong views as well as of weak ones
         p = ops.stop_gradient(self.answer(self.weak(others, training=True)))
         targets, sure = answers(p, self.mean, self.shares, self.confidence)

@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import layers, ops
 
 from deepcluster_tf import fitting, losses
-from deepcluster_tf.networks import to_unit
 
 
 class NeighborModel(fitting.ResidentModel):
@@ -17,7 +16,7 @@ class NeighborModel(fitting.ResidentModel):
         seed = ops.stack([self.seed, ops.cast(self.optimizer.iterations, "int32")])
         drawn = tf.random.stateless_uniform(ops.shape(rows), seed, 0, self.nearest.shape[1], "int32")
         theirs = tf.gather(ops.take(self.nearest, rows, axis=0), drawn, batch_dims=1)
-        inputs = [to_unit(ops.take(self.images, which, axis=0)) for which in (rows, theirs)]
+        inputs = [self.images_of(which) for which in (rows, theirs)]
         return inputs, {"pairs": ops.take(self.known, rows, axis=0)}
 
 
@@ -25,7 +24,7 @@ class SelfLabelModel(fitting.ResidentModel):
     """A resident model whose targets are its own answers of which it is sure, each class with the same weight."""
 
     def _batch(self, rows):
-        images = to_unit(ops.take(self.images, rows, axis=0))
+        images = self.images_of(rows)
         known, p = ops.take(self.known, rows, axis=0), ops.stop_gradient(self.teacher(images))
         targets, weights = sure_labels(p, known, self.confidence)
         return images, {"labels": targets}, {"labels": weights}
