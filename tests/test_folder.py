@@ -204,8 +204,8 @@ def test_a_name_that_is_not_utf8_may_be_that_of_another_file(flat):
 
 @pytest.mark.parametrize(
     ("there", "size", "fits"),
-    # 4 images of 1024x1024: 3 bytes a pixel in colour, and 200 while a network learns from them
-    [(4 * 1024**2 * 203, 1024, True), (4 * 1024**2 * 203 - 1, 1024, False), (2**33, 4096, False), (2**33, 32, True)],
+    # 4 images of 1024x1024: 200 bytes a pixel while a network learns from them
+    [(4 * 1024**2 * 200, 1024, True), (4 * 1024**2 * 200 - 1, 1024, False), (2**33, 4096, False), (2**33, 32, True)],
 )
 def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fits, monkeypatch):
     monkeypatch.setattr(folder, "memory", lambda: there)
@@ -214,8 +214,8 @@ def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fi
         return
     monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
     message = refused(flat, size=size)
-    assert f"received 4 of {size}x{size}" in message and f"{there / 2**30:.1f} GiB are there" in message
-    assert message.endswith("choose a smaller SIZE or fewer images")
+    assert f"received images of {size}x{size}" in message and f"{there / 2**30:.1f} GiB are there" in message
+    assert message.endswith("choose a smaller SIZE")
 
 
 def test_memory_is_what_the_container_allows(tmp_path, monkeypatch):
@@ -231,4 +231,44 @@ def test_memory_is_what_the_process_may_still_take(flat):
     code = f"from deepcluster_tf import datasets; datasets.load_folder({str(flat)!r}, size=4096, progress=False)"
     limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, preexec_fn=limit)
-    assert "DataError: expected images that fit into memory, received 4 of 4096x4096" in done.stderr
+    assert "DataError: expected batches that fit into memory, received images of 4096x4096" in done.stderr
+
+
+def test_images_too_many_for_the_memory_are_mapped_from_the_cache(flat, monkeypatch, tmp_path, capsys):
+    held = datasets.load_folder(flat, size=8)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    (flat / "broken.png").write_text("none")
+    place = tmp_path / "cache" / "deepcluster_tf" / "folders"
+    place.mkdir(parents=True)
+    for again in (False, True):
+        if again:
+            monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
+        with pytest.warns(UserWarning, match="passed over 1 of 5"):
+            found = datasets.load_folder(flat, size=8)
+        assert isinstance(found.images, np.memmap) and found.files == held.files
+        np.testing.assert_array_equal(found.images, held.images)
+        assert sorted(path.suffix for path in place.iterdir()) == [".npy", ".npz"]
+    assert f"they go to {place}, and are read from there" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_began_to_write_is_removed(flat, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    datasets.load_folder(flat, size=8)
+    kept = next((tmp_path / "cache").rglob("*.npy"))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    parts = [kept.with_name(f"part-{pid}-{kept.name}") for pid in (dead.pid, os.getppid())]
+    for part in parts:
+        part.write_bytes(b"half")
+    kept.unlink()  # so that it is read anew
+    datasets.load_folder(flat, size=8)
+    assert kept.exists() and [part.exists() for part in parts] == [False, True]
+
+
+def test_images_that_the_disk_cannot_hold_are_refused_before_reading(flat, monkeypatch):
+    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 999, 1))
+    monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
+    assert "fit into memory or on the disk" in refused(flat, size=8)

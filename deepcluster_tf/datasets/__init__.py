@@ -128,7 +128,8 @@ def load_folder(
 
     Reads png, jpg, jpeg, bmp, gif and webp (of an animation, the first frame) in sorted order of class and file
     name, several at a time, and stretches each to a square. All rows are for training. What takes more than two
-    seconds to read is kept as an array in the user's cache, until a file of the folder changes.
+    seconds to read is kept as an array in the user's cache, until a file of the folder changes; images that take too
+    much of the memory are mapped from there.
 
     Args:
         path: the folder.

@@ -36,8 +36,8 @@ def read_folder(
         folder; the class names, () for a flat folder; the files, as paths inside the folder.
 
     Raises:
-        DataError: the size is not allowed, the folder cannot be used, the images do not fit into memory, or an image
-            is broken and `broken` is "refuse", or fewer than two are not.
+        DataError: the size is not allowed, the folder cannot be used, a batch does not fit into memory, nor the images
+            on the disk, or an image is broken and `broken` is "refuse", or fewer than two are not.
     """
     if not isinstance(size, int) or size < 8 or size % 4:
         raise DataError(f"expected a size that is a multiple of 4 and at least 8, received {size!r}; choose another")
@@ -48,9 +48,9 @@ def read_folder(
     images, unread = reading.read(folder, files, shape, progress)
     if unread:
         keep = _readable(folder, files, unread, broken)
-        images, files, labels = images[keep], [files[i] for i in keep], [labels[i] for i in keep]
+        files, labels = [files[i] for i in keep], [labels[i] for i in keep]
     if not grayscale and all((image == image[..., :1]).all() for image in images):
-        images = images[..., :1].copy()
+        images = images[..., :1] if isinstance(images, np.memmap) else images[..., :1].copy()
     inside = tuple(file.relative_to(folder).as_posix() for file in files)
     return images, np.array(labels, np.int64), class_names, inside
 
@@ -111,13 +111,13 @@ def _require_utf8(folder: Path, files: list[Path]) -> None:
 
 
 def _require_memory(shape: tuple[int, int, int, int]) -> None:
-    """Refuse images that cannot be held, or learned from, in the memory that there is."""
-    n, size, _, channels = shape
-    needed, there = size**2 * (n * channels + min(n, BATCH) * PER_PIXEL), memory()
+    """Refuse images of which not even a batch can be learned from in the memory that there is."""
+    n, size, *_ = shape
+    needed, there = size**2 * min(n, BATCH) * PER_PIXEL, memory()
     if needed > there:
         raise DataError(
-            f"expected images that fit into memory, received {n:,} of {size}x{size}: they take {needed / 2**30:.1f} "
-            f"GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller SIZE or fewer images"
+            f"expected batches that fit into memory, received images of {size}x{size}: to learn from {min(n, BATCH)} "
+            f"takes {needed / 2**30:.1f} GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller SIZE"
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -17,8 +19,10 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
+from deepcluster_tf.machine import memory
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
+MAPPED = 0.3  # share of the memory from which on images are mapped from the disk
 SLOW = 2.0  # seconds of decoding from which on its result is kept
 
 
@@ -72,24 +76,72 @@ def read(
         progress: show a bar.
 
     Returns:
-        uint8 (n, height, width, channels), blank where a file cannot be read; and of those, by row, why not.
+        uint8 (m, height, width, channels), of the files that can be read, mapped from a file in the cache where they
+        are too many for the memory; and of the others, by row among all, why not.
+
+    Raises:
+        DataError: they fit neither into memory nor on the disk.
     """
     place = _place(folder, files, shape)
     with (
         contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError),  # none, or a damaged one
         np.load(place, allow_pickle=False) as kept,
     ):
-        return kept["images"], dict(zip(kept["rows"].tolist(), kept["reasons"].tolist()))
-    images, unread, start = np.zeros((len(files), *shape), np.uint8), {}, time.monotonic()
+        unread = dict(zip(kept["rows"].tolist(), kept["reasons"].tolist()))
+        if "images" in kept:
+            return kept["images"], unread
+        return np.load(_mapped(place), mmap_mode="r", allow_pickle=False)[: len(files) - len(unread)], unread
+    size = len(files) * int(np.prod(shape))
+    if size > MAPPED * memory():
+        return _read_to_disk(place, files, shape, progress, size)
+    start, images = time.monotonic(), np.zeros((len(files), *shape), np.uint8)
+    count, unread = _fill(images, files, shape, progress)
+    if time.monotonic() - start > SLOW:
+        with contextlib.suppress(OSError):  # where it is impossible, go on without
+            _keep(place, unread, images=images[:count])
+    return images[:count], unread
+
+
+def _fill(images: np.ndarray, files: list[Path], shape, progress: bool) -> tuple[int, dict[int, str]]:
+    """Decode files into an array, one after the other; returns how many could be read, and why the others not."""
+    count, unread = 0, {}
     with tqdm(total=len(files), desc="reading images", unit="image", disable=not progress, delay=1) as bar:
         for row, found in enumerate(decoded(files, shape, bar)):
             if isinstance(found, DataError):
                 unread[row] = str(found)
             else:
-                images[row] = found
-    if time.monotonic() - start > SLOW:
-        _keep(place, images, unread)
-    return images, unread
+                images[count] = found
+                count += 1
+    return count, unread
+
+
+def _mapped(place: Path) -> Path:
+    return place.with_suffix(".npy")
+
+
+def _read_to_disk(place: Path, files, shape, progress: bool, size: int) -> tuple[np.ndarray, dict[int, str]]:
+    """Decode into a file of the cache, from which the images are mapped."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(place.parent).free
+    what = f"{len(files):,} images of {shape[0]}x{shape[1]} take {size / 2**30:.1f} GiB"
+    if size > free:
+        raise DataError(
+            f"expected images that fit into memory or on the disk, received more: {what}, and {free / 2**30:.1f} GiB "
+            f"are free in {place.parent}; choose a smaller SIZE or fewer images, free some space, or set XDG_CACHE_HOME"
+        )
+    there = f"{memory() / 2**30:.1f} GiB"
+    tqdm.write(f"{what} of {there} of memory: they go to {place.parent}, and are read from there", file=sys.stderr)
+    _sweep(place)
+    part = place.with_name(f"part-{os.getpid()}-{place.stem}.npy")
+    try:
+        images = np.lib.format.open_memmap(part, "w+", np.uint8, (len(files), *shape))
+        count, unread = _fill(images, files, shape, progress)
+        images.flush()
+        _keep(place, unread)
+        part.replace(_mapped(place))
+    finally:
+        part.unlink(missing_ok=True)
+    return np.load(_mapped(place), mmap_mode="r", allow_pickle=False)[:count], unread
 
 
 def _place(folder: Path, files: list[Path], shape: tuple[int, int, int]) -> Path:
@@ -101,19 +153,28 @@ def _place(folder: Path, files: list[Path], shape: tuple[int, int, int]) -> Path
     return cache() / "folders" / f"{where.hexdigest()[:16]}-{state.hexdigest()[:16]}.npz"
 
 
-def _keep(place: Path, images: np.ndarray, unread: dict[int, str]) -> None:
-    """Write what was decoded in the place of what the folder held before; where that is impossible, go on without."""
+def _sweep(place: Path) -> None:
+    """Remove what a killed process had begun to write."""
+    for part in place.parent.glob(f"part-*-{place.stem}.npy"):
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                os.kill(int(part.name.split("-")[1]), 0)
+            except ProcessLookupError:
+                part.unlink()
+
+
+def _keep(place: Path, unread: dict[int, str], **images: np.ndarray) -> None:
+    """Write what was decoded, or that alone which could not be, in the place of what the folder held before."""
     part = place.with_name(f"part-{os.getpid()}-{place.name}")
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            rows, reasons = np.array([*unread], np.int64), np.array([*unread.values()], str)
-            np.savez(part, images=images, rows=rows, reasons=reasons)
-            for old in place.parent.glob(f"{place.name[:16]}-*.npz"):
-                old.unlink()
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        rows, reasons = np.array([*unread], np.int64), np.array([*unread.values()], str)
+        np.savez(part, rows=rows, reasons=reasons, **images)
+        for old in place.parent.glob(f"{place.name[:16]}-*.np?"):
+            old.unlink()
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
