@@ -67,3 +67,29 @@ def test_shipped_model_has_the_recorded_score(path):
     recorded = json.loads((RESULTS / f"runs/fashion-dcec/{variant}/seed-{seed}/result.json").read_text())
     accuracy = metrics.accuracy(fashion.labels, np.concatenate(found))
     assert accuracy == pytest.approx(recorded["metrics"]["acc"]["value"], abs=2e-4)
+
+
+def test_images_that_are_streamed_take_little_memory(tmp_path):
+    """A fit to 0.6 GB of images out of a mapped file needs less memory than one that holds them, by about as much."""
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (4000, 224, 224, 3), np.uint8))
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from deepcluster_tf import Siamese, fitting\n"
+        "fitting.resident.LARGE = float(sys.argv[1])\n"
+        "images = np.load('images.npy', mmap_mode='r')\n"
+        "how = {'epochs': 1, 'filters': (8, 8), 'n_init': 1, 'n_components': 2, 'batch_size': 64}\n"
+        "found = Siamese(**how).fit(images, progress=False)\n"
+        "kb = dict(line.split(':') for line in open('/proc/self/status'))\n"
+        "print(found.history_[-1]['loss'], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,\n"
+        "      int(kb['RssAnon'].split()[0]) / 2**20)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(RESULTS.parent)}
+    said = {
+        share: subprocess.run(
+            [sys.executable, "-c", code, str(share)], cwd=tmp_path, env=environment, capture_output=True, text=True
+        ).stdout.split()
+        for share in (0.0, 1.0)
+    }
+    assert float(said[0.0][0]) == pytest.approx(float(said[1.0][0]), rel=1e-6)  # the loss, but for its last bits
+    # what is mapped counts while it is in the page cache, and goes when memory is short: anonymous memory does not
+    assert float(said[1.0][2]) - float(said[0.0][2]) > 0.4
