@@ -13,6 +13,8 @@ from tqdm.auto import tqdm
 from deepcluster_tf.fitting.resident import ResidentModel
 from deepcluster_tf.networks import to_unit
 
+LARGEST = 64 * 64 * 3  # values of an input up to which a call takes as many as it may
+
 
 def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray]:
     """A function that runs a model over any number of inputs in large batches.
@@ -21,7 +23,7 @@ def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray
 
     Args:
         model: a model of float images in [0, 1] or of embeddings, or what is called like one.
-        batch_size: inputs a call.
+        batch_size: inputs a call, at most: fewer where one has more values than an image of 64x64 in colour.
 
     Returns:
         f(inputs, progress=None): (n, ...) uint8 in 0..255 or floats -> the model's (n, ...) in the same order;
@@ -31,10 +33,9 @@ def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray
 
     def over_all(inputs: np.ndarray, progress: str | None = None) -> np.ndarray:
         run = graph.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype))
-        starts = tqdm(
-            range(0, len(inputs), batch_size), desc=progress, unit="batch", disable=progress is None, leave=False
-        )
-        return np.concatenate([run(tf.constant(inputs[s : s + batch_size])).numpy() for s in starts])
+        step = max(batch_size * min(LARGEST, values := int(np.prod(inputs.shape[1:]))) // max(values, 1), 1)
+        starts = tqdm(range(0, len(inputs), step), desc=progress, unit="batch", disable=progress is None, leave=False)
+        return np.concatenate([run(tf.constant(inputs[s : s + step])).numpy() for s in starts])
 
     return over_all
 

@@ -1,8 +1,8 @@
 """A model that holds its images, so that Keras's `fit` is fed row numbers only, and a batch costs no copy.
 
-Images that would take too much of the memory stay where they are, in a file that is mapped, and a batch is read when it
-is needed: in the same order, to the same numbers, but for the last bits of a sum, which TensorFlow adds in another order
-where the images are as large as 224x224.
+Images that would take too much of the memory stay where they are, in a file that is mapped, and a batch is read when
+it is needed: in the same order, to the same numbers, but for the last bits of a sum, which TensorFlow adds in another
+order where the images are as large as 224x224.
 """
 
 from __future__ import annotations
