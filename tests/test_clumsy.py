@@ -55,7 +55,7 @@ def test_any_variables_of_any_experiment(data):
     except ValueError as error:
         one_line(error)
         return
-    assert {**method.get_params(), **protocol.get_params()} == {
+    assert {**method.get_settings(), **protocol.get_settings()} == {
         **{name: each.default for name, each in experiment.declared.items()}, **found
     }  # fmt: skip
     assert set(call) <= {"quick", "force", "strategy", "data_dir", "images", "side"}

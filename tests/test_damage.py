@@ -48,7 +48,7 @@ def fit(directory, epochs=2):
     readings = checkpoints.Readings(directory / "readings.csv", 2, lambda number, logs: {"n": logs["loss"]})
     best = checkpoints.EarlyStopping(3, directory / "best.weights.h5")
     how = {"validation": fitting.rows_between(8, 12, 4)}
-    history = Method._train(model, rows, 2, 2 * epochs, directory, "tiny", False, best, readings, **how)
+    history = Method()._train(model, rows, 2, 2 * epochs, directory, "tiny", False, best, readings, **how)
     timeless = lambda rows: [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
     return [weights.tolist() for weights in model.get_weights()], timeless(history), timeless(readings.rows)
 
