@@ -14,6 +14,7 @@ from pathlib import Path
 LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
 COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
 CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's memory
+LARGE = 0.3  # of the memory: from that share on images are not held in it
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
 
@@ -43,6 +44,11 @@ def memory() -> int:
             limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
         allowed.append(limit)
     return max(min(allowed), 0)
+
+
+def is_large(size: int) -> bool:
+    """Whether so many bytes of images are read from the disk when they are needed: a fit would hold them twice."""
+    return size > LARGE * memory()
 
 
 def gpus() -> list[str]:

@@ -237,7 +237,7 @@ def test_memory_is_what_the_process_may_still_take(flat):
 def test_images_too_many_for_the_memory_are_mapped_from_the_cache(flat, monkeypatch, tmp_path, capsys):
     held = datasets.load_folder(flat, size=8)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    monkeypatch.setattr(machine, "LARGE", 0.0)
     (flat / "broken.png").write_text("none")
     place = tmp_path / "cache" / "deepcluster_tf" / "folders"
     place.mkdir(parents=True)
@@ -254,7 +254,7 @@ def test_images_too_many_for_the_memory_are_mapped_from_the_cache(flat, monkeypa
 
 def test_what_a_killed_process_began_to_write_is_removed(flat, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    monkeypatch.setattr(machine, "LARGE", 0.0)
     datasets.load_folder(flat, size=8)
     kept = next((tmp_path / "cache").rglob("*.npy"))
     dead = subprocess.Popen(["true"])
@@ -268,7 +268,7 @@ def test_what_a_killed_process_began_to_write_is_removed(flat, monkeypatch, tmp_
 
 
 def test_images_that_the_disk_cannot_hold_are_refused_before_reading(flat, monkeypatch):
-    monkeypatch.setattr(reading, "MAPPED", 0.0)
+    monkeypatch.setattr(machine, "LARGE", 0.0)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 999, 1))
     monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
     assert "fit into memory or on the disk" in refused(flat, size=8)

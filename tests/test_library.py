@@ -284,6 +284,14 @@ def test_load_refuses_what_is_not_ours(easy, tmp_path):
     Mine(n_init=1, n_components=2).fit(images, progress=False).save(tmp_path / "mine.weights.h5")
     assert type(deepcluster_tf.load(tmp_path / "mine.weights.h5")) is Mine
     whole = (tmp_path / "mine.weights.h5").read_bytes()
+    for damaged in (
+        whole.replace(b'"n_init": 1', b'"x_init": 1'),
+        whole.replace(b'"n_clusters": 10', b'"n_clusters": -1'),
+    ):
+        assert damaged != whole
+        (tmp_path / "other.weights.h5").write_bytes(damaged)
+        with pytest.raises(ValueError, match="other.weights.h5 has settings that no Mine has"):
+            deepcluster_tf.load(tmp_path / "other.weights.h5")
     (tmp_path / "other.weights.h5").write_bytes(whole.replace(b'"Mine"', b'"os._"'))
     with pytest.raises(ValueError, match="is of the method os._: expected one of Autoencoder"):
         deepcluster_tf.load(tmp_path / "other.weights.h5")
@@ -416,7 +424,7 @@ def test_images_that_are_not_held_give_the_same_numbers(name, easy, tmp_path, mo
     kind = getattr(deepcluster_tf, name)
     held = kind(**short).fit(images, labels, progress=False)
     np.save(tmp_path / "images.npy", images)
-    monkeypatch.setattr("deepcluster_tf.fitting.resident.LARGE", 0.0)
+    monkeypatch.setattr("deepcluster_tf.machine.LARGE", 0.0)
     taken = []
     original = tf.numpy_function
     monkeypatch.setattr(tf, "numpy_function", lambda *given: taken.append(1) or original(*given))

@@ -74,8 +74,8 @@ def test_images_that_are_streamed_take_little_memory(tmp_path):
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (4000, 224, 224, 3), np.uint8))
     code = (
         "import resource, sys, numpy as np\n"
-        "from deepcluster_tf import Siamese, fitting\n"
-        "fitting.resident.LARGE = float(sys.argv[1])\n"
+        "from deepcluster_tf import Siamese, machine\n"
+        "machine.LARGE = float(sys.argv[1])\n"
         "images = np.load('images.npy', mmap_mode='r')\n"
         "how = {'epochs': 1, 'filters': (8, 8), 'n_init': 1, 'n_components': 2, 'batch_size': 64}\n"
         "found = Siamese(**how).fit(images, progress=False)\n"

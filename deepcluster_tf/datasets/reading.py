@@ -19,10 +19,9 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
-from deepcluster_tf.machine import memory
+from deepcluster_tf.machine import is_large, memory
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
-MAPPED = 0.3  # share of the memory from which on images are mapped from the disk
 SLOW = 2.0  # seconds of decoding from which on its result is kept
 
 
@@ -92,7 +91,7 @@ def read(
             return kept["images"], unread
         return np.load(_mapped(place), mmap_mode="r", allow_pickle=False)[: len(files) - len(unread)], unread
     size = len(files) * int(np.prod(shape))
-    if size > MAPPED * memory():
+    if is_large(size):
         return _read_to_disk(place, files, shape, progress, size)
     start, images = time.monotonic(), np.zeros((len(files), *shape), np.uint8)
     count, unread = _fill(images, files, shape, progress)
@@ -149,7 +148,7 @@ def _place(folder: Path, files: list[Path], shape: tuple[int, int, int]) -> Path
     where, state = hashlib.sha256(f"{folder}|{shape}".encode(errors="surrogateescape")), hashlib.sha256(b"%d" % FORM)
     for file in files:
         about = file.stat()
-        state.update(f"{file.name}|{about.st_size}|{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        state.update(f"{file}|{about.st_size}|{about.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return cache() / "folders" / f"{where.hexdigest()[:16]}-{state.hexdigest()[:16]}.npz"
 
 

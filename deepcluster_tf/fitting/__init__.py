@@ -4,7 +4,7 @@ from deepcluster_tf.fitting.devices import replicas, require_usual_keras, scope,
 from deepcluster_tf.fitting.features import STEP, kept_arrays, kept_features
 from deepcluster_tf.fitting.loop import Draws, Progress, batched, steps_per_call, train
 from deepcluster_tf.fitting.order import ordered_rows, rows_between, shuffled_rows
-from deepcluster_tf.fitting.resident import ResidentModel, is_large, reordered
+from deepcluster_tf.fitting.resident import ResidentModel, reordered
 
 __all__ = [
     "Draws",
@@ -12,7 +12,6 @@ __all__ = [
     "STEP",
     "ResidentModel",
     "batched",
-    "is_large",
     "kept_arrays",
     "kept_features",
     "ordered_rows",

@@ -21,6 +21,7 @@ from deepcluster_tf.machine import processors
 PIECE = 2**24  # bytes of an array that are read at a time
 
 ABOUT = "deepcluster_tf"  # the name in a file of weights under which it says what they are of
+TOLD = {"method": str, "settings": dict, "image_shape": list, "learned": dict}  # and what it says
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -137,7 +138,8 @@ def read_about(path: Path | str) -> dict:
             about = json.loads(file[ABOUT].asstr()[()]) if ABOUT in file else {}
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise _damaged(path, error) from error
-    return about if isinstance(about, dict) else {}
+    whole = isinstance(about, dict) and all(isinstance(about.get(name), kind) for name, kind in TOLD.items())
+    return about if whole else {}
 
 
 def iterations_done(model: keras.Model) -> int:

@@ -33,7 +33,8 @@ def batched(model: Callable, batch_size: int = 2000) -> Callable[..., np.ndarray
 
     def over_all(inputs: np.ndarray, progress: str | None = None) -> np.ndarray:
         run = graph.get_concrete_function(tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype))
-        step = max(batch_size * min(LARGEST, values := int(np.prod(inputs.shape[1:]))) // max(values, 1), 1)
+        values = max(int(np.prod(inputs.shape[1:])), 1)
+        step = max(min(batch_size, batch_size * LARGEST // values), 1)
         starts = tqdm(range(0, len(inputs), step), desc=progress, unit="batch", disable=progress is None, leave=False)
         return np.concatenate([run(tf.constant(inputs[s : s + step])).numpy() for s in starts])
 

@@ -12,15 +12,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from deepcluster_tf.machine import memory
+from deepcluster_tf.machine import is_large
 from deepcluster_tf.networks import to_unit
-
-LARGE = 0.3  # share of the memory from which on images are not held: a tensor is a second copy of them
-
-
-def is_large(images: np.ndarray) -> bool:
-    """Whether images are read batch by batch, for a second copy of them would take too much of the memory."""
-    return images.nbytes > LARGE * memory()
 
 
 class Reordered:
@@ -45,7 +38,7 @@ class Reordered:
 
 def reordered(images: np.ndarray, order: np.ndarray) -> np.ndarray | Reordered:
     """Images in another order; a copy, unless they are large."""
-    return Reordered(images, order) if is_large(images) else images[order]
+    return Reordered(images, order) if is_large(images.nbytes) else images[order]
 
 
 class ResidentModel(keras.Model):
@@ -65,7 +58,7 @@ class ResidentModel(keras.Model):
             images: (n, height, width, channels), uint8 in 0..255 or float32 in 0..1.
             target: Keras variable (n, n_clusters), the target distribution p, or None for reconstruction alone.
         """
-        self.images = images if is_large(images) else ops.convert_to_tensor(images)
+        self.images = images if is_large(images.nbytes) else ops.convert_to_tensor(images)
         self.target = target
         self.train_function = self.test_function = None  # a step traced before would go on with what was held before
         inputs, targets, *weights = self._batch(np.arange(1))

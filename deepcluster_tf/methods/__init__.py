@@ -83,7 +83,14 @@ def load(path: Path | str) -> Method:
             f"{path} is of a backbone of one's own, which is not in it: expected "
             f"{name}(...).with_backbone(network).load(path)"
         )
-    return kind(**about["settings"]).load(path)
+    try:
+        method = kind(**about["settings"])
+        method.check_settings()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has settings that no {name} has: expected a file of this version ({error})"
+        ) from error
+    return method.load(path)
 
 
 def _below(kind: type) -> list[type]:

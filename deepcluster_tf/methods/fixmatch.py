@@ -10,7 +10,9 @@ Deviations from the paper:
 2. Three other images for each labelled one, where the paper has seven; the threshold is 0.9, not 0.95.
 3. Before the threshold an answer is divided by the mean of the answers so far, and multiplied by the shares of the
    classes among the labels, as in ReMixMatch: with few labels one class would swallow others.
-4. Strong views are those of our contrastive methods and an erased rectangle, not RandAugment.
+4. Strong views are those of our contrastive methods and an erased rectangle, not RandAugment. That labelled images are
+   seen in weak views, as in the paper, was found again on 6,300 labels of a user with 10 % of Fashion-MNIST's, who
+   learned from 700 others; the steps follow from the time that SDCEC takes.
 5. Without labels, those images count as labelled that are the most typical of the clusters of UMAP and a Gaussian
    mixture (N2D) on the pixels; the paper always has labels.
 """
