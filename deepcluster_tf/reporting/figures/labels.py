@@ -43,7 +43,7 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", fontsize=8)
+        axes.legend(loc="best", fontsize=8)
     else:
         axes.text(0.5, 0.5, "nothing is recorded yet", ha="center", transform=axes.transAxes)
     return save(figure, path)
