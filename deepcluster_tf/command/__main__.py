@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         ("data", "fetch and verify the data sets", {}),
         ("tables", "write every table, from what is recorded", {}),
         ("figures", "draw every figure, from what is recorded", {}),
+        ("report", "a page to look at, of all that is recorded; RUN=folder: of one run", {}),
     ):
         command = commands.add_parser(name, help=about, description=about)
         for word, count in words.items():

@@ -97,6 +97,24 @@ class Figures(Settings):
 
 
 @dataclass(kw_only=True, eq=False)
+class Report(Settings):
+    """Make a page to look at: of all that is recorded, or of one run that is on this machine, with RUN."""
+
+    run: str = setting(None, "a run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
+
+    def carry_out(self, target: str) -> None:
+        """Write the page, and print its file."""
+        from deepcluster_tf.command import extras
+
+        start_tensorflow()
+        extras.install(["plotly", "markdown-it-py", "pdoc", *(["umap-learn"] if self.run else [])])
+        from deepcluster_tf.reporting import report
+
+        print(report.write_run(Path(self.run), self.data_dir) if self.run else report.write())
+
+
+@dataclass(kw_only=True, eq=False)
 class Data(Settings):
     """Fetch and verify the data sets."""
 
@@ -198,6 +216,7 @@ COMMANDS = {
     "all-tables": Sweep,
     "tables": Tables,
     "figures": Figures,
+    "report": Report,
     "data": Data,
     "export": Export,
     "predict": Predict,

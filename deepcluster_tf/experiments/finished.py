@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from deepcluster_tf import datasets, experiments, fitting
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.running import is_finished
 from deepcluster_tf.files import read_npz, replacing, require_writable
+from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
 NOWHERE = "none"  # the folder of images that were not among those clustered
@@ -39,6 +41,58 @@ def read(directory: Path) -> tuple[dict, object]:
     method = kind(**{name: value for name, value in result["settings"].items() if name in kind.defaults()})
     learned = {"classes": result["classes"]} if "classes" in result else {}
     return result, method.load(directory / "model.weights.h5", tuple(result["data"]["shape"]), **learned)
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """A finished run with all that it was made of.
+
+    Attributes:
+        result: the recorded result.
+        method: fitted.
+        dataset: the images that were clustered, and what is known of them.
+        embeddings: float (n, d), a row an image.
+        clusters: int (n,), those that `predict` gives.
+        confidence: float (n,) in 0..1, the largest soft assignment.
+    """
+
+    result: dict
+    method: object
+    dataset: datasets.Dataset
+    embeddings: np.ndarray
+    clusters: np.ndarray
+    confidence: np.ndarray
+
+
+def contents(directory: Path, data_dir: str | None = None, progress: bool = True) -> Contents:
+    """A finished run, its images and where they came to lie.
+
+    Args:
+        directory: the run's folder.
+        data_dir: a folder with the data set's published files.
+        progress: show bars.
+
+    Raises:
+        ValueError: the folder holds no run that was completed here, or its images are not what they were.
+        datasets.DataError: the images are not to be had.
+    """
+    result, method = read(directory)
+    about = result["data"]
+    if "folder" in about:
+        dataset = datasets.load_folder(about["folder"], size=about["shape"][0], progress=progress)
+    else:
+        dataset = datasets.load(about["name"], data_dir=data_dir, progress=progress)
+    if checkpoints.digest(dataset.images) != about["sha256"]:
+        raise ValueError(
+            f"the images of {about.get('folder', about['name'])} are not those of {directory}: expected them as they "
+            "were when the run was made; run its experiment again on those that are there now"
+        )
+    if method.keeps_embeddings:
+        z = read_npz(directory / "embeddings.npz", ("embeddings",))["embeddings"]
+    else:
+        z = method.transform(dataset.images)
+    p = np.asarray(fitting.batched(method.main_head())(z))
+    return Contents(result, method, dataset, z, p.argmax(axis=1), p.max(axis=1))
 
 
 def export(directory: Path, to: Path | None = None) -> Path:
@@ -85,7 +139,7 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
     folder = Path(folder).expanduser().resolve()
     to = to or directory / f"predicted-{folder.name}.csv"
     require_writable(to.parent)
-    names, far, unread = _class_names(result), _Distances(directory, method), 0
+    names, far, unread = cluster_names(directory, result), _Distances(directory, method), 0
     with replacing(to) as part, open(part, "w", encoding="utf-8", newline="") as file:
         write = lambda columns, **how: pd.DataFrame(columns, columns=COLUMNS).to_csv(
             file, index=False, float_format="%.6g", **{"header": False, **how}
@@ -105,8 +159,13 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
     return to, unread
 
 
-def _class_names(result: dict) -> dict[int, str]:
-    """For which class a cluster stands, by cluster, where that is known."""
+def cluster_names(directory: Path, result: dict) -> dict[int, str]:
+    """For which class a cluster stands, by cluster, where that is known.
+
+    Args:
+        directory: the run's folder.
+        result: what is recorded of it.
+    """
     if result["protocol"] == "annotated":  # the clusters are the classes
         return dict(enumerate(result["class_names_given"]))
     names = result["class_names"]
@@ -165,7 +224,7 @@ def sort(
     by = by or (usual if usual in columns else columns[0])
     if by not in columns:
         raise ValueError(f"BY must be {' or '.join(columns)}; received {by!r}")
-    places = _places(table, by, result)
+    places = _places(table, by, cluster_names(directory, result))
     pairs = [(folder / file, to / place / file) for file, place in zip(table["file"], places)]
     for source, target in pairs:  # all of them, before the first is made
         if not source.is_file():
@@ -190,9 +249,8 @@ def _clusters(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is missing or damaged ({error}): run the experiment again with FORCE=1") from error
 
 
-def _places(table: pd.DataFrame, by: str, result: dict) -> list[str]:
+def _places(table: pd.DataFrame, by: str, stands: dict[int, str]) -> list[str]:
     """The folder of each image: the number of its cluster, and the class that it stands for where that is known."""
     width = len(str(table[by].max()))
-    stands = _class_names(result)
     said = {j: f"{j:0{width}d}" + (f" {stands[j]}" if j in stands else "") for j in table[by].unique() if j >= 0}
     return [said.get(j, NOWHERE) for j in table[by]]

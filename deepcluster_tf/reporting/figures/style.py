@@ -14,6 +14,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.text import Text
+from sklearn.decomposition import PCA
 
 from deepcluster_tf import metrics
 from deepcluster_tf.files import read_npz, replacing
@@ -21,6 +22,8 @@ from deepcluster_tf.files import read_npz, replacing
 COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+
+FEW = 30  # images, for which UMAP's fifteen neighbours are no neighbourhood
 
 
 def confusion_matrix(axes, counts: np.ndarray, class_names) -> None:
@@ -84,14 +87,21 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
     if not kept.exists():
         if not embeddings.exists():
             return None
-        import umap  # here: it compiles for seconds
-
         left = read_npz(embeddings, ("embeddings", "classes"))
         print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
-        points = umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(left["embeddings"])
+        points = flattened(left["embeddings"])
         with replacing(kept) as part:
             np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int16))
     return read_npz(kept, ("points", "classes"))
+
+
+def flattened(z: np.ndarray) -> np.ndarray:
+    """Two dimensions, float (n, 2), of embeddings (n, d): by UMAP, or by principal components where they are few."""
+    if len(z) <= FEW:
+        return PCA(2, random_state=0).fit_transform(np.hstack([z, np.zeros((len(z), 2))]))
+    import umap  # here: it compiles for seconds
+
+    return umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(z)
 
 
 def blank(axes, why: str) -> None:
