@@ -412,7 +412,11 @@ def test_an_optimizer_and_callbacks_of_ones_own(name, easy):
 # ---------------------------------------------------------------------- images that do not fit into memory
 
 
-@pytest.mark.parametrize("name", ["Autoencoder", "DCEC", "DeepCluster", "FixMatch", "SCAN", "Siamese", "VAE"])
+STREAMED = ["Autoencoder", "DCEC", "Siamese"]
+STREAMED += [pytest.param(name, marks=pytest.mark.slow) for name in ("DeepCluster", "FixMatch", "SCAN", "VAE")]
+
+
+@pytest.mark.parametrize("name", STREAMED)
 def test_images_that_are_not_held_give_the_same_numbers(name, easy, tmp_path, monkeypatch):
     """Read batch by batch out of a mapped file, in the same order as those in memory, to the same bit."""
     images, classes = easy

@@ -125,9 +125,20 @@ def page(of: Table, root: Path | None = None) -> str:
         "Minutes of clustering, on the machine of each run, without the autoencoder's, which several runs share.",
         "",
     ]
+    lines += _without_reconstruction(frame(of, root))
     lines += ["## The paper's claims", "", *claims.sdcec(*_by_level(of, root)), ""]
     lines += ["Deviations from the paper:", "", *markdown.deviations(*markdown.methods_of(of))]
     return "\n".join(lines) + "\n"
+
+
+def _without_reconstruction(found: pd.DataFrame) -> list[str]:
+    """What the reconstruction's loss brings, where a level was run without it too; else nothing."""
+    rows = found[(found["scored"] == "all images") & (found["lambda"] == 1) & (found["seeds"] > 0)]
+    by = {weight: dict(zip(each["supervision"], each["acc"])) for weight, each in rows.groupby("reconstruction")}
+    usual, without = by.get(1.0, {}), by.get(0.0, {})
+    said = [f"{usual[b]:.4f} with it and {without[b]:.4f} without at {100 * b:g} %" for b in without if b in usual]
+    why = "The released code of the paper's author gives one output two losses, so that the reconstruction teaches it "
+    return [f"{why}nothing. Here ACC is {', '.join(said)} of the labels.", ""] if said else []
 
 
 def _by_level(of: Table, root: Path | None) -> tuple[dict[float, float], dict[float, float]]:
