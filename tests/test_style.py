@@ -1,7 +1,8 @@
-"""What all figures share: any name can be written, and powers of ten stay powers of ten."""
+"""What all figures share: colours that stay apart, any name can be written, powers of ten stay powers of ten."""
 
 import hashlib
 
+import colorspacious
 import matplotlib
 import numpy as np
 import pytest
@@ -52,3 +53,59 @@ def test_powers_of_ten_at_an_axis_stay_what_they_are(scales, tmp_path):
     style.save(figure(), tmp_path / "ours.png")
     assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "usual.png").read_bytes()
     assert matplotlib.rcParams["text.parse_math"]
+
+
+def seen(colours, by):
+    """Colours in CAM02-UCS, as a reader sees them."""
+    rgb = [matplotlib.colors.to_rgb(colour) for colour in colours]
+    if by != "normal":
+        blind = {"name": "sRGB1+CVD", "cvd_type": by, "severity": 100}
+        rgb = np.clip(colorspacious.cspace_convert(rgb, blind, "sRGB1"), 0, 1)
+    return colorspacious.cspace_convert(rgb, "sRGB1", "CAM02-UCS")
+
+
+@pytest.mark.parametrize("by", ["normal", "deuteranomaly", "protanomaly", "tritanomaly"])
+def test_colours_stay_apart_for_every_reader(by):
+    found = seen([*style.COLOURS, "white"], by)
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(found) for b in found[:i]]
+    assert len(style.COLOURS) == 10 and min(distances) >= 20
+    lines = seen(style.LINES, by)
+    assert len(lines) == 8 and (lines[:, 0] < 82).all()  # lightness, beside 100 of the paper
+
+
+def test_a_map_names_its_classes_where_their_points_are():
+    axes = plt.subplots()[1]
+    points = np.concatenate([np.zeros((50, 2)), np.full((50, 2), 9.0), np.full((50, 2), 9.0)]) + np.eye(2)[0] * 0.01
+    points += np.random.default_rng(0).normal(scale=0.01, size=points.shape)
+    style.scatter(axes, points, np.repeat([0, 1, 3], 50), ("a", "b", "c", "d"), size=1)
+    (a, b, d) = axes.texts
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "d"]
+    np.testing.assert_allclose([a.get_position(), b.get_position()], [[0, 0], [9, 9]], atol=0.1)
+    assert d.get_position()[1] - b.get_position()[1] > 0.4  # not on one another
+    plt.close(axes.figure)
+
+
+def test_a_frame_is_around_a_hit_alone(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda figure, path: drawn.append(figure))
+    images = np.zeros((3, 8, 8, 1), np.uint8)
+    style.rows_of_images({"one": images, "other": images}, "", tmp_path, framed={"one": [False, True, False]})
+    assert [axes.spines["top"].get_visible() for axes in drawn[0].axes] == [False, True, *[False] * 4]
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_figure_drawn_twice_is_the_same_file(kind, tmp_path, monkeypatch):
+    from deepcluster_tf.reporting import figures
+
+    def write(table, folder, root):
+        axes = plt.subplots(layout="constrained")[1]
+        axes.plot([0, 1], [0, 1], label="$5")
+        axes.legend()
+        return [style.save(axes.figure, folder / "one.png")]
+
+    for module in {f"deepcluster_tf.reporting.figures.{table.kind}" for table in figures.TABLES.values()}:
+        monkeypatch.setattr(f"{module}.write", write)
+    first = {path: path.read_bytes() for path in figures.write_all(tmp_path, kind)}
+    assert set(first) == {tmp_path / "figures" / f"one.{kind}"}
+    assert {path: path.read_bytes() for path in figures.write_all(tmp_path, kind)} == first
+    assert plt.rcParams["savefig.format"] == "png"

@@ -83,6 +83,8 @@ class Tables(Settings):
 class Figures(Settings):
     """Draw every figure, from what is recorded; trains nothing."""
 
+    format: str = setting("png", "of the files; svg and pdf are for papers", choices=("png", "svg", "pdf"))
+
     def carry_out(self, target: str) -> None:
         """Draw the figures, and print their files."""
         start_tensorflow()
@@ -92,7 +94,7 @@ class Figures(Settings):
 
         left = [path for path in results.ROOT.rglob("embeddings.npz") if not path.with_name("projection.npz").exists()]
         extras.install(["umap-learn"] if left else [])  # for the maps of these
-        for path in figures.write_all():
+        for path in figures.write_all(kind=self.format):
             print(path)
 
 

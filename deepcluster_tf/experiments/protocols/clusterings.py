@@ -160,11 +160,14 @@ def search(method, images, classes, z, class_names, queries, progress: bool) -> 
         progress: show a bar.
 
     Returns:
-        pictures "targets" and "similar", uint8, and scores; without classes, ten searches and no scores.
+        pictures "targets" and "similar", uint8, with their classes, and scores; without classes, ten searches and no
+        scores.
     """
     how = {"cosine": not method.by_dot_product, "block": 500}
     targets = pictures.examples(classes)
-    kept = {"targets": images[targets], "similar": images[clustering.most_similar(z, targets, SHOWN, **how)]}
+    similar = clustering.most_similar(z, targets, SHOWN, **how)
+    kept = {"targets": images[targets], "similar": images[similar]}
+    kept |= {"target_classes": classes[targets], "similar_classes": classes[similar]}
     if not (classes >= 0).all() or len(z) <= NEIGHBORS:
         return kept, {}
     label = "searching" if progress else None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import COLOURS, blank, rows_of_images, save
+from deepcluster_tf.reporting.figures.style import LINES, blank, rows_of_images, save
 
 NOT_YET = "not recorded yet:\nmake mnist-vae-table"
 
@@ -62,15 +62,19 @@ def accuracy_by_epoch(table: Table, printed: dict, root: Path, path: Path) -> Pa
     _, (axes, below) = plt.subplots(2, 1, sharex=True, **how)
     below.set(xlabel="epoch", ylabel="pictures named")
     below.grid(alpha=0.3)
-    ways = {"k-means, ours": _row(table), "Gaussian mixture, 40 clusters, none split, ours": _named(table, 40)}
+    ways = {
+        "k-means, ours": _row(table),
+        "Gaussian mixture, 40 clusters, none split, ours": _named(table, 40),
+        "the same, 16 clusters, six epochs": _row(table, n_clusters=16, clustering="mixture", depth=1, epochs=6),
+    }
     drawn = 0
-    for (label, row), colour in zip(ways.items(), COLOURS):
+    for (label, row), colour in zip(ways.items(), LINES):
         runs = running.runs_of(row, root)
         if runs:
             _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} (seeds: {len(runs)})", colour)
             _draw(below, curve(runs, "history.csv", "epoch", "annotations"), label, colour)
             drawn += 1
-    _printed(axes, printed["figure_4"], "k-means, paper (which counts six epochs)", COLOURS[8])
+    _printed(axes, printed["figure_4"], "k-means, paper (which counts six epochs)", "black")
     return _finish(
         axes, path, "MNIST: accuracy of the class head", "", "accuracy on the test images (fraction)", not drawn
     )
@@ -83,7 +87,7 @@ def reconstruction_by_z_dim(table: Table, printed: dict, root: Path, path: Path)
         "reconstruction_acc": "ours, a reader sure by 0.7",
         "reconstruction_acc_guessed": "ours, a reader however unsure",
     }
-    for (score, label), colour in zip(ways.items(), COLOURS):
+    for (score, label), colour in zip(ways.items(), LINES):
         rows = []
         for z, runs in found.items():
             values = [run["metrics"][score]["value"] for run in runs if score in run["metrics"]]
@@ -92,7 +96,7 @@ def reconstruction_by_z_dim(table: Table, printed: dict, root: Path, path: Path)
         if rows:
             _draw(axes, pd.DataFrame(rows).rename(columns={"mean_std": "std"}).fillna(0), label, colour)
             drawn += 1
-    _printed(axes, printed["figure_5"], "paper, a person", COLOURS[8])
+    _printed(axes, printed["figure_5"], "paper, a person", "black")
     axes.set_xticks(list(found))
     title = "MNIST: reconstructions that can be read, without names"
     return _finish(axes, path, title, "latent dimensions", "share of 128 validation images", not drawn)
@@ -102,9 +106,9 @@ def reconstruction_by_epoch(table: Table, printed: dict, root: Path, path: Path)
     """Reconstruction accuracy every 300 steps, with and without names (Figure 6)."""
     axes, drawn = _axes(), 0
     ways = (
-        ("with names (mixture, 40 clusters)", _named(table, 40), COLOURS[4], None),
-        ("with names (k-means)", _row(table), COLOURS[0], "figure_6_semi_supervised"),
-        ("without", _row(table, gamma=0.0), COLOURS[2], "figure_6_unsupervised"),
+        ("with names (mixture, 40 clusters)", _named(table, 40), LINES[3], None),
+        ("with names (k-means)", _row(table), LINES[0], "figure_6_semi_supervised"),
+        ("without", _row(table, gamma=0.0), LINES[2], "figure_6_unsupervised"),
     )
     for label, row, colour, beside in ways:
         runs = running.runs_of(row, root)
@@ -120,7 +124,7 @@ def reconstruction_by_epoch(table: Table, printed: dict, root: Path, path: Path)
 def accuracy_by_annotations(table: Table, root: Path, path: Path) -> Path:
     """Test accuracy against the pictures named so far: centres of clusters beside single images."""
     axes, drawn = _axes(), 0
-    for row, colour in zip([row for row in table.rows if row.curve], COLOURS):
+    for row, colour in zip([row for row in table.rows if row.curve], LINES):
         runs = running.runs_of(row, root)
         if runs:
             found = curve(runs, "history.csv", "annotations", "test_acc")

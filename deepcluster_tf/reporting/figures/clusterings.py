@@ -11,7 +11,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import COLOURS, blank, projection, rows_of_images, save
+from deepcluster_tf.reporting.figures.style import COLOURS, LINES, blank, projection, rows_of_images, save, scatter
 from deepcluster_tf.reporting.tables.clusterings import WAYS
 
 
@@ -19,14 +19,21 @@ def searches(run: dict, kept: dict, title: str, path: Path) -> Path:
     """The images most similar to a target, best first; classes that work above, classes that fail below."""
     lines = [np.concatenate([target[None], similar]) for target, similar in zip(kept["targets"], kept["similar"])]
     rows = {f"image {i + 1}": line for i, line in enumerate(lines)}
+    framed, said = {}, ""
     if "precision" in run["metrics"]:  # a search for each class that was there
         scored = {name: run["metrics"].get(f"precision_{name}") for name in run["class_names"]}
         precision = [(name, score["value"]) for name, score in scored.items() if score]
         order = sorted(range(len(lines)), key=lambda c: -precision[c][1])
-        rows = {f"{precision[c][0]}\n{precision[c][1]:.2f}": lines[c] for c in order}
+        labels = [f"{precision[c][0]}\n{precision[c][1]:.2f}" for c in order]
+        rows = dict(zip(labels, (lines[c] for c in order)))
+        said = ", and the precision of the ten nearest"
+        if "similar_classes" in kept:  # early runs do not have them
+            hits = kept["similar_classes"] == kept["target_classes"][:, None]
+            framed = {label: [False, *hits[c]] for label, c in zip(labels, order)}
+            said += "; framed: of the target's class"
     captions = {label: ["target", *map(str, range(1, len(lines[0])))] for label in list(rows)[:1]}
-    said = ", and the precision of the ten nearest" if "precision" in run["metrics"] else ""
-    return rows_of_images(rows, f"{title}: the most similar images, the target not left out{said}", path, captions)
+    title = f"{title}: the most similar images, the target not left out{said}"
+    return rows_of_images(rows, title, path, captions, framed)
 
 
 def losses(runs: dict[str, list[dict]], path: Path) -> Path:
@@ -37,11 +44,12 @@ def losses(runs: dict[str, list[dict]], path: Path) -> Path:
         path: the file.
     """
     figure, axes = plt.subplots(figsize=(7.2, 5.6), layout="constrained")
-    for (title, seeds), colour in zip(runs.items(), (*COLOURS[:3], *COLOURS[4:])):  # grey is not seen on the plateau
+    widths = np.linspace(3.2, 0.9, len(runs))  # what is drawn later is thinner: it hides nothing
+    for (title, seeds), colour, width in zip(runs.items(), LINES, widths):
         for label, run in zip([title, *[None] * len(seeds)], seeds):
             curve = read_csv(run["directory"] / "curve.csv", ("epoch", "pairs_loss"))
-            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=1.2, label=label)
-    axes.axhline(np.log(2), color="black", lw=0.8, ls=":", zorder=1, label="answering 0.5 (ln 2)")
+            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=width, label=label)
+    axes.axhline(np.log(2), color="black", lw=1, ls=":", zorder=3, label="answering 0.5 (ln 2)")
     axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
     axes.set_title("CIFAR-10: telling views apart, a line a seed")
     axes.grid(alpha=0.3, which="both")
@@ -85,15 +93,24 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
         axes.set(xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
         blank(axes, "its embeddings are kept on the machine where it ran:\nrun it here with FORCE=1")
         return save(figure, path)
-    points, order = drawn["points"].astype(np.float32), np.random.default_rng(0).permutation(len(drawn["points"]))
-    colours = np.array(COLOURS)[drawn["classes"][order]]
-    axes.scatter(*points[order].T, s=3, c=colours, linewidths=0, rasterized=True)
-    for row, image in zip(kept["rows"], kept["thumbnails"]):
-        axes.add_artist(AnnotationBbox(OffsetImage(image.squeeze(), zoom=0.6), points[row], frameon=False))
-    axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"{title}: UMAP of all encodings")
+    points = drawn["points"].astype(np.float32)
+    scatter(axes, points, drawn["classes"], run["class_names"], size=2)
+    for i in _apart(points[kept["rows"]], 0.035 * np.ptp(points, axis=0).max()):
+        image = OffsetImage(kept["thumbnails"][i].squeeze(), zoom=0.6)
+        axes.add_artist(AnnotationBbox(image, points[kept["rows"][i]], frameon=False))
+    axes.set_title(f"{title}: UMAP of all encodings")
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, run["class_names"])]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, title="class")
     return save(figure, path)
+
+
+def _apart(points: np.ndarray, least: float) -> list[int]:
+    """Of points, float (n, 2), the first ones that are at least so far from all that were taken before."""
+    taken: list[int] = []
+    for i, point in enumerate(points):
+        if all(np.abs(point - points[j]).max() >= least for j in taken):
+            taken.append(i)
+    return taken
 
 
 def write(table: Table, folder: Path, root: Path) -> list[Path]:

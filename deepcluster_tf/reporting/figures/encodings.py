@@ -9,7 +9,7 @@ import numpy as np
 
 from deepcluster_tf.experiments import Table, results
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, rows_of_images, save
+from deepcluster_tf.reporting.figures.style import LINES, confusion_matrix, rows_of_images, save
 
 NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}
 
@@ -17,11 +17,14 @@ NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}
 def losses(runs: list[dict], path: Path) -> Path:
     """Training and validation loss against epochs, a colour a seed (Akula, section 5.2)."""
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for run, colour in zip(runs, COLOURS):
+    widths = np.linspace(3.2, 1, len(runs))  # a later seed is thinner: it hides no other
+    for run, colour, width in zip(runs, LINES, widths):
         history = read_csv(run["directory"] / "history.csv")
         for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
             if name in history:
-                axes.plot(history["epoch"], history[name], style, color=colour, label=f"{label}, seed {run['seed']}")
+                axes.plot(
+                    history["epoch"], history[name], style, color=colour, lw=width, label=f"{label}, seed {run['seed']}"
+                )
         if "val_loss" in history:
             best = history.loc[history["val_loss"].idxmin()]
             axes.plot(best["epoch"], best["val_loss"], "o", color=colour)

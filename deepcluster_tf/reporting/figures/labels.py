@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from deepcluster_tf.experiments import Table
-from deepcluster_tf.reporting.figures.style import COLOURS, save
+from deepcluster_tf.reporting.figures.style import LINES, save
 from deepcluster_tf.reporting.tables import labels
 
 MARKERS = "osD^vP"
@@ -22,7 +22,7 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
         title: of the figure. path: the file.
     """
     figure, axes = plt.subplots(figsize=(7.6, 5.2), layout="constrained")
-    for (what, rows), colour, marker in zip(found.groupby("what", sort=False), COLOURS, MARKERS):
+    for (what, rows), colour, marker in zip(found.groupby("what", sort=False), LINES, MARKERS):
         rows = rows[rows["seeds"] > 0]
         if len(rows):
             axes.errorbar(

@@ -1,7 +1,9 @@
 """What the figures share: one set of colours, one way to save, images side by side, a confusion matrix,
 a projection.
 
-The ten class colours are Petroff's (arXiv:2107.02270), chosen to stay apart for colour-blind readers.
+The ten class colours stay apart for every reader: in CAM02-UCS, where a unit is about the least difference that is
+seen, any two of them, and each and the white behind, are 20 or more apart, also as deuteranopes, protanopes and
+tritanopes see them. They were found by a search for ten with the largest of such least distances.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib import patheffects
 from matplotlib.text import Text
 from sklearn.decomposition import PCA
 
@@ -20,8 +23,14 @@ from deepcluster_tf import metrics
 from deepcluster_tf.files import read_npz, replacing
 
 COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+    "#4e9db1", "#ebb14e", "#890000", "#b1c4b1", "#9d4eff", "#896262", "#d83b00", "#4e00b1", "#4e3b4e", "#76d8ff",
 )  # fmt: skip
+LINES = tuple(colour for colour in COLOURS if colour not in ("#b1c4b1", "#76d8ff"))  # these are too pale for a thin one
+METADATA = {  # of a file, without its date and who wrote it: the same picture is the same file
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 FEW = 30  # images, for which UMAP's fifteen neighbours are no neighbourhood
 
@@ -49,7 +58,9 @@ def confusion_matrix(axes, counts: np.ndarray, class_names) -> None:
     axes.figure.colorbar(image, ax=axes, label="share of the class", shrink=0.8)
 
 
-def rows_of_images(rows: dict[str, np.ndarray], title: str, path: Path, names: dict | None = None) -> Path:
+def rows_of_images(
+    rows: dict[str, np.ndarray], title: str, path: Path, names: dict | None = None, framed: dict | None = None
+) -> Path:
     """Images in labelled rows.
 
     Args:
@@ -57,6 +68,7 @@ def rows_of_images(rows: dict[str, np.ndarray], title: str, path: Path, names: d
         title: of the figure.
         path: the file.
         names: label -> the captions of a row's images.
+        framed: label -> whether each of a row's images has a frame.
     """
     columns = max(map(len, rows.values()))
     figure, grid = plt.subplots(
@@ -71,6 +83,8 @@ def rows_of_images(rows: dict[str, np.ndarray], title: str, path: Path, names: d
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
         for axes, name in zip(line, (names or {}).get(label, ())):
             axes.set_title(name, fontsize=8)
+        for axes, has_frame in zip(line, (framed or {}).get(label, ())):
+            axes.spines[:].set(visible=bool(has_frame), color=COLOURS[6], linewidth=2.5)
     figure.suptitle(title)
     return save(figure, path)
 
@@ -104,17 +118,44 @@ def flattened(z: np.ndarray) -> np.ndarray:
     return umap.UMAP(random_state=0, n_jobs=1, verbose=True).fit_transform(z)
 
 
+def scatter(axes, points: np.ndarray, classes: np.ndarray, names: tuple[str, ...], size: float) -> None:
+    """A map: a point an image in the colour of its class, and the class's name where most of its points are.
+
+    Args:
+        axes: to draw into.
+        points: float (n, 2).
+        classes: int (n,), below ten.
+        names: of the classes.
+        size: of a point, in points squared.
+    """
+    points = points.astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(points))  # no class hides another
+    axes.scatter(*points[order].T, s=size, c=np.array(COLOURS)[classes[order]], linewidths=0, rasterized=True)
+    axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
+    span, taken = np.ptp(points, axis=0), []
+    for c in np.unique(classes):
+        counts, *edges = np.histogram2d(*points[classes == c].T, bins=12)
+        at = [(edge[i] + edge[i + 1]) / 2 for edge, i in zip(edges, np.unravel_index(counts.argmax(), counts.shape))]
+        while any((np.abs(np.subtract(at, other)) < (0.16, 0.045) * span).all() for other in taken):
+            at[1] += 0.015 * span[1]  # up, until no other name is in the way
+        taken.append(at)
+        halo = [patheffects.withStroke(linewidth=3, foreground="white")]
+        axes.text(*at, names[c], ha="center", va="center", fontsize=9, weight="bold", path_effects=halo, zorder=5)
+
+
 def blank(axes, why: str) -> None:
     """Say in an empty place why nothing is drawn there."""
     axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
 
 
 def save(figure, path: Path) -> Path:
-    """Write a figure as PNG and close it; returns the path."""
+    """Write a figure and close it; returns the path, which ends as matplotlib's `savefig.format` says."""
     _as_written(figure)
+    kind = plt.rcParams["savefig.format"]
+    path = path.with_suffix(f".{kind}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
-        figure.savefig(part, dpi=150, metadata={"Software": None})  # the same picture is the same file
+        figure.savefig(part, dpi=150, metadata=METADATA[kind])
     plt.close(figure)
     return path
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, running
-from deepcluster_tf.reporting.figures.style import COLOURS, blank, confusion_matrix, projection, save
+from deepcluster_tf.reporting.figures.style import COLOURS, blank, confusion_matrix, projection, save, scatter
 from deepcluster_tf.reporting.tables import supervision
 
 CONFUSED = 0.01  # the supervision of the confusion matrix
@@ -55,14 +55,12 @@ def projections(found: dict[Row, dict | None], path: Path) -> Path:
     figure, grid = plt.subplots(2, 2, figsize=(10, 10.6), layout="constrained")
     names = next((result["class_names"] for result in found.values() if result), [])
     for axes, (row, result) in zip(grid.flat, found.items()):
-        axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[], title=f"supervision {row.label}")
+        axes.set(xticks=[], yticks=[], title=f"supervision {row.label}")
         drawn = result and projection(result)
         if not drawn:
             blank(axes, f"not recorded yet:\n{experiments.get(row.experiment).command(row.settings)}")
             continue
-        order = np.random.default_rng(0).permutation(len(drawn["points"]))  # no class hides another
-        colours = np.array(COLOURS)[drawn["classes"][order]]
-        axes.scatter(*drawn["points"][order].astype(np.float32).T, s=0.6, c=colours, linewidths=0, rasterized=True)
+        scatter(axes, drawn["points"], drawn["classes"], names, size=0.4)
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, names)]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, title="class")
     figure.suptitle("UMAP of the embeddings of all images")
