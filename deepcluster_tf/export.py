@@ -78,6 +78,7 @@ def saved_model(
     image_shape: tuple[int, int, int],
     parts: list,
     others: dict[str, tuple[Callable, list[tf.TensorSpec]]] | None = None,
+    names: tuple[str, ...] = (),
 ) -> None:
     """Write functions of images as a TensorFlow SavedModel.
 
@@ -95,6 +96,7 @@ def saved_model(
         image_shape: (height, width, channels).
         parts: the Keras layers and models that the functions use.
         others: name -> function of other inputs, with their specifications; each becomes one signature.
+        names: of the clusters, "" where one has none; where given, `names` takes nothing and gives "names", text (k,).
 
     Raises:
         ValueError: the path is no folder, or one with something in it that no export writes.
@@ -102,8 +104,9 @@ def saved_model(
     """
     path = Path(path)
     _require_replaceable(path)
+    others = {**(others or {}), **({"names": (lambda: {"names": tf.constant(names)}, [])} if names else {})}
     with portable():
-        module = ImageModule(functions, image_shape, parts, others or {})
+        module = ImageModule(functions, image_shape, parts, others)
     with _replacing(path) as part:
         tf.saved_model.save(module, str(part), signatures=module.signatures_)
 

@@ -341,7 +341,7 @@ def post(client, path, **said):
 
 def test_a_round_on_the_page(browser, client):
     state = client.get("/state", headers=HERE).json
-    assert state == {"classes": list(NAMES), "round": "", "epoch": None, "order": [], "questions": []}
+    assert state == {"classes": list(NAMES), "round": "", "epoch": None, "training": None, "order": [], "questions": []}
     came, thread = start(browser, [question("0"), question("1")], {(1, "1"): Answer(0, 0.5)})
     state = client.get("/state", headers=HERE).json
     assert state["epoch"] == 1 and [q["answer"] for q in state["questions"]] == [None, {"label": 0, "confidence": 0.5}]

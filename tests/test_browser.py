@@ -122,6 +122,57 @@ def test_a_person_names_two_rounds(window, browser, digits, tmp_path):
     assert [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+def test_the_page_is_used_by_keyboard_and_by_ear(window, browser, digits):
+    asking = threading.Thread(target=lambda: list(browser.annotate(questions(digits, 2, 3), {})), daemon=True)
+    browser.training(3, 5, None)
+    asking.start()
+    window.get(browser.url)
+    until(window, lambda: text(window, "where") == "Round 2 of 4, after epoch 2: 0 of 3 answered")
+    names = {image.get_attribute("alt") for image in window.find_elements(By.CSS_SELECTOR, "img")}
+    assert len(names) == 1 + 8 + 3 and "" not in names  # each says something else
+    seven = window.find_element(By.CSS_SELECTOR, "#classes button[data-label='7']")
+    assert seven.get_attribute("aria-pressed") == "false"
+    seven.send_keys(Keys.SPACE)  # a press by keyboard: the focus stays for the next picture
+    until(window, lambda: "1 of 3" in text(window, "where"))
+    assert window.switch_to.active_element == seven
+    press(window, Keys.ARROW_LEFT)
+    pressed = window.find_elements(By.CSS_SELECTOR, "[aria-pressed='true']")
+    assert [button.get_attribute("data-label") for button in pressed] == ["7"]
+    first = window.find_element(By.CSS_SELECTOR, "#all button")
+    assert first.get_attribute("aria-label") == "cluster 0, 7"
+    assert "its parts are shown to you next" in text(window, "none-hint") and "weighs" in text(window, "sure-hint")
+
+    window.find_element(By.ID, "shortcuts").click()  # letters may be another program's
+    window.find_element(By.TAG_NAME, "body").send_keys("3", Keys.BACKSPACE, "n")
+    window.refresh()
+    until(window, lambda: "1 of 3" in text(window, "where"))
+    assert not window.find_element(By.ID, "shortcuts").is_selected()
+    assert not window.find_element(By.CSS_SELECTOR, ".hint.keys").is_displayed()
+    window.find_element(By.ID, "shortcuts").click()
+    press(window, "3")
+    assert "2 of 3" in text(window, "where")
+
+
+def test_on_a_phone_nothing_is_scrolled_to_answer(window, browser, digits, tmp_path):
+    threading.Thread(target=lambda: list(browser.annotate(questions(digits, 1, 3), {})), daemon=True).start()
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    window.get(browser.url)
+    until(window, lambda: len(window.find_elements(By.CSS_SELECTOR, "#nearest img")) == 8)
+    for what in ("#picture", "#nearest img:last-child", "#classes button:last-child", "#none", "#confidence"):
+        place = window.find_element(By.CSS_SELECTOR, what).rect
+        assert place["y"] + place["height"] <= 844 and place["x"] + place["width"] <= 390, what
+    assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    window.save_screenshot(str(tmp_path / "phone.png"))
+
+
+def test_while_training_goes_on_the_page_says_how_long(window, browser):
+    window.get(browser.url)
+    for seconds, said in ((None, "epoch 3 of 5. If"), (20, "less than a minute is left"), (130, "about 2 minutes are")):
+        browser.training(3, 5, seconds)
+        until(window, lambda said=said: said in text(window, "message") and "epoch 3 of 5" in text(window, "message"))
+
+
 def test_the_page_says_that_training_stopped(window, digits):
     browser = Browser(digits.class_names, port=0)
     asking = threading.Thread(target=lambda: list(browser.annotate(questions(digits, 1, 3), {})), daemon=True)
@@ -129,7 +180,7 @@ def test_the_page_says_that_training_stopped(window, digits):
     window.get(browser.url)
     until(window, lambda: "0 of 3" in text(window, "where"))
     browser.close()
-    until(window, lambda: "The training has stopped" in text(window, "error"))
+    until(window, lambda: "The command has stopped" in text(window, "error"))
 
 
 def test_a_tab_of_an_earlier_start_says_to_open_the_new_address(window, digits):

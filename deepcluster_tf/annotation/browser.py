@@ -66,6 +66,7 @@ class Browser:
     def __init__(self, class_names: tuple[str, ...], port: int = 8765):
         self.class_names = tuple(class_names)
         self.round, self.questions, self.answers = "", [], {}
+        self.under_way = None
         self.events, self.lock = queue.Queue(), threading.Lock()
         self.token = secrets.token_urlsafe()
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line a request would bury the progress bar
@@ -80,6 +81,10 @@ class Browser:
         """Stop serving."""
         self.server.shutdown()
         self.server.server_close()
+
+    def training(self, epoch: int, epochs: int, seconds: float | None) -> None:
+        """What the page says while it waits: the epoch that is under way, and the seconds until its end, if known."""
+        self.under_way = {"epoch": epoch, "epochs": epochs, "seconds": seconds}
 
     def annotate(
         self, questions: list[Question], given: dict[tuple[int, str], Answer]
@@ -114,6 +119,7 @@ class Browser:
                 "classes": self.class_names,
                 "round": self.round,
                 "epoch": self.questions[0].epoch if self.questions else None,
+                "training": self.under_way,
                 "order": [cluster for _, cluster in self.answers],
                 "questions": [
                     {

@@ -39,8 +39,22 @@ class Ledger:
         self.annotator, self.class_names, self.path = annotator, tuple(class_names), path
         self.rows = read_answers(path, self.class_names) if path and Path(path).exists() else {}
 
-    def ask(self, questions: list[Question]) -> list[Answer]:
+    def training(self, epoch: int, epochs: int, seconds: float | None) -> None:
+        """Tell an annotator who wants to know (`training`) that epoch `epoch` of so many is under way.
+
+        Args:
+            epoch, epochs: from 1.
+            seconds: until its end; None where that is not known yet.
+        """
+        if hasattr(self.annotator, "training"):
+            self.annotator.training(epoch, epochs, seconds)
+
+    def ask(self, questions: list[Question], again: bool = False) -> list[Answer]:
         """The answers to questions, from the file where they were given before to the same pictures.
+
+        Args:
+            questions: of one round.
+            again: ask even where all are answered, so that answers can be changed.
 
         Raises:
             ValueError: the annotator left a question without an answer.
@@ -55,7 +69,7 @@ class Ledger:
         if other:
             self._set_aside(other)
         given = {key: self._answer(row) for key, row in self.rows.items() if key in mine}  # in the order of the answers
-        if len(given) < len(questions):
+        if again or len(given) < len(questions):
             for question, answer in self.annotator.annotate(questions, dict(given)):
                 self._take(question, answer)
         missing = [question.cluster for question in questions if question.key not in self.rows]

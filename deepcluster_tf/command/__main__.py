@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
         ("cluster", "sort a folder of images: METHOD=scan, or any other; CLUSTERS=10", {"folder": None}),
         ("predict", "ask a finished run about a folder of images", {"run": None, "folder": None}),
         ("sort", "the images of a finished run into a folder a cluster", {"run": None, "to": None}),
+        ("name", "the clusters of a finished run, in the browser; CLASSES=cat,dog", {"run": None}),
         ("export", "a finished run as a SavedModel", {"run": None}),
         ("data", "fetch and verify the data sets", {}),
         ("tables", "write every table, from what is recorded", {}),
@@ -58,7 +59,7 @@ def translated(given: argparse.Namespace) -> tuple[str, dict[str, str]]:
         return method, {**best, "IMAGES": given.folder, **typed}
     if given.command == "predict":
         return "predict", {"RUN": given.run, "IMAGES": given.folder, **typed}
-    if given.command in ("sort", "export"):
+    if given.command in ("sort", "export", "name"):
         words = {"RUN": given.run, **({"TO": given.to} if given.command == "sort" else {})}
         return given.command, {**words, **typed}
     return given.command, typed

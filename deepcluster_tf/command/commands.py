@@ -195,6 +195,31 @@ class Sort(Settings):
 
 
 @dataclass(kw_only=True, eq=False)
+class Name(Settings):
+    """Name the clusters of a finished run, in the browser; predict, sort, export and report use the names."""
+
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    classes: tuple[str, ...] = setting((), "what can be named, as cat,dog; the classes of the data if not given")
+    answers: str = setting(None, "a file of answers, such as a names.csv, in place of a person")
+    port: int = setting(8765, "of the page", low=1024, high=65535)
+    data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
+
+    def carry_out(self, target: str) -> None:
+        """Ask, and print the names."""
+        if not self.run:
+            raise ValueError("name needs a run: expected RUN=results/runs/<experiment>/<variant>/seed-<n>")
+        from deepcluster_tf.command import extras
+
+        start_tensorflow()
+        extras.install([] if self.answers else ["flask"])
+        from deepcluster_tf.experiments import naming
+
+        found = naming.name(Path(self.run), self.classes, self.answers, self.port, self.data_dir)
+        for cluster, name in found.items():
+            print(f"cluster {cluster}: {name}")
+
+
+@dataclass(kw_only=True, eq=False)
 class Bench(Settings):
     """Measure training, clustering and encoding beside a matrix product, on a quiet machine."""
 
@@ -223,5 +248,6 @@ COMMANDS = {
     "export": Export,
     "predict": Predict,
     "sort": Sort,
+    "name": Name,
     "bench": Bench,
 }

@@ -13,12 +13,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from deepcluster_tf import datasets, experiments, fitting
+from deepcluster_tf.annotation.ledger import read_answers
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.running import is_finished
 from deepcluster_tf.files import read_npz, replacing, require_writable
 from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
+NAMES = "names.csv"  # of a run's clusters, as someone gave them when it was finished
 NOWHERE = "none"  # the folder of images that were not among those clustered
 
 
@@ -111,7 +113,8 @@ def export(directory: Path, to: Path | None = None) -> Path:
     result, method = read(directory)
     to = to or results.ROOT / "models" / f"{result['experiment']}-{directory.parent.name}-{directory.name}"
     require_writable(to.parent)
-    method.export(to)
+    given = read_names(directory)
+    method.export(to, tuple(given.get(j, "") for j in range(method.n_clusters)) if given else ())
     return to
 
 
@@ -160,16 +163,25 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
 
 
 def cluster_names(directory: Path, result: dict) -> dict[int, str]:
-    """For which class a cluster stands, by cluster, where that is known.
+    """What a cluster is called, by cluster: as it was named afterwards, else the class for which it stands.
 
     Args:
         directory: the run's folder.
         result: what is recorded of it.
     """
+    if given := read_names(directory):
+        return given
     if result["protocol"] == "annotated":  # the clusters are the classes
         return dict(enumerate(result["class_names_given"]))
     names = result["class_names"]
     return {j: names[label] for j, label in enumerate(result.get("classes", ())) if 0 <= label < len(names)}
+
+
+def read_names(directory: Path) -> dict[int, str]:
+    """The names that `naming.name` left in a run's folder, by cluster; a ValueError if the file is damaged."""
+    path = directory / NAMES
+    rows = read_answers(path).values() if path.exists() else ()
+    return {int(row["cluster"]): row["label"] for row in rows if row["label"]}
 
 
 class _Distances:

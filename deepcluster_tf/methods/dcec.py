@@ -307,12 +307,13 @@ class DCEC(Method):
         embeddings = self.encoder_.output
         return keras.Model(self.encoder_.input, [self.clustering_(embeddings), self.decoder_(embeddings)])
 
-    def export(self, path: Path | str) -> None:
+    def export(self, path: Path | str, names: tuple[str, ...] = ()) -> None:
         """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
 
         Its functions of images: `serving_default` gives "cluster" int64 (n,), "class" int64 (n,), -1 where unknown, and
         "assignments" float32 (n, n_clusters); `assign` gives "assignments", `embed` "embeddings", `reconstruct`
         "reconstructions".
+        `names` are of the clusters: see `export.saved_model`.
         """
         self._require_fitted()
         classes = tf.constant(self.classes_, tf.int64)
@@ -328,7 +329,7 @@ class DCEC(Method):
             **self._encoder_functions(),
         }
         parts = [self.encoder_, self.decoder_, self.clustering_]
-        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts)
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts, names=names)
 
     @property
     def cluster_centers_(self) -> np.ndarray:

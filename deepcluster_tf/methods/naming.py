@@ -181,6 +181,16 @@ class Naming(keras.callbacks.Callback):
         if self.progress and self.ledger and first > 1:
             tqdm.write(f"nobody is asked before the end of epoch {first}: until then the network learns to draw")
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._began = epoch + 1, time.perf_counter()
+        if self.ledger:
+            self.ledger.training(self._epoch, self.method.epochs, None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.ledger:
+            left = (time.perf_counter() - self._began) * (self.steps - batch - 1) / (batch + 1)
+            self.ledger.training(self._epoch, self.method.epochs, left)
+
     def on_epoch_end(self, epoch, logs=None):
         start = time.perf_counter()
         asks = self._asks(epoch + 1)

@@ -254,12 +254,13 @@ class VAE(Method):
         z_mean, z_std = self._variational.output
         return keras.Model(self._variational.input, [z_std, self.decoder_(z_mean), self.head_(z_mean)])
 
-    def export(self, path: Path | str) -> None:
+    def export(self, path: Path | str, names: tuple[str, ...] = ()) -> None:
         """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
 
         Its functions of images: `serving_default` gives "class" int64 (n,) and "probabilities" float32 (n, n_classes),
         `embed` "embeddings" (z_mean), `reconstruct` "reconstructions"; `generate` takes "z", float32 (n, z_dim), and
         gives "images".
+        `names` are of the clusters: see `export.saved_model`.
         """
         self._require_fitted()
 
@@ -273,4 +274,4 @@ class VAE(Method):
         functions = {"serving_default": classify, **self._encoder_functions()}
         of_latents = {"generate": (generate, [tf.TensorSpec((None, self.z_dim), tf.float32, name="z")])}
         parts = [self._variational, self.decoder_, self.head_]
-        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts, of_latents)
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], parts, of_latents, names=names)

@@ -23,6 +23,7 @@ function show(state) {
     shown = state.round;
     current = Math.max(0, state.questions.findIndex((q) => !q.answer));
     thumbnails();
+    names();
   }
   const waiting = !state.questions.length;
   $("round").hidden = waiting;
@@ -30,17 +31,34 @@ function show(state) {
   if (waiting) {
     $("where").textContent = "";
     $("progress").value = 0;
-    $("message").textContent = "Training goes on. If there is another round, it appears here by itself.";
+    $("message").textContent = waitingFor(state.training);
     return;
   }
   draw(isNew);
+}
+
+// While training goes on: what is under way, and for how long.
+function waitingFor(training) {
+  const next = "If there is another round, it appears here by itself.";
+  if (!training) return `Training goes on. ${next}`;
+  const minutes = Math.round(training.seconds / 60);
+  const left = training.seconds === null ? "" : minutes < 1 ? ", less than a minute is left of it"
+    : `, about ${minutes} minute${minutes > 1 ? "s are" : " is"} left of it`;
+  return `Training goes on: epoch ${training.epoch} of ${training.epochs}${left}. ${next}`;
+}
+
+// After the last epoch nobody is asked, so that there is a round less than epochs; 0 is a finished run's.
+function roundOf(state) {
+  if (!state.epoch) return "";
+  return state.training ? `Round ${state.epoch} of ${state.training.epochs - 1}, after` : "After";
 }
 
 function draw(fresh) {
   const question = round.questions[current];
   const answered = round.questions.filter((q) => q.answer).length;
   const total = round.questions.length;
-  $("where").textContent = `After epoch ${round.epoch}: ${answered} of ${total} answered`;
+  const when = round.epoch ? `${roundOf(round)} epoch ${round.epoch}: ` : "";
+  $("where").textContent = `${when}${answered} of ${total} answered`;
   $("progress").max = total;
   $("progress").value = answered;
   const path = `${round.round}/${current}`;
@@ -50,13 +68,41 @@ function draw(fresh) {
     $("nearest").replaceChildren(...Array.from({ length: question.nearest }, (_, i) => {
       const image = new Image();
       image.src = `/nearest/${path}/${i}.png${TOKEN}`;
-      image.alt = `real image ${i + 1}`;
+      image.alt = `the real image of cluster ${question.cluster} that is ${i ? `number ${i + 1} by nearness` : "nearest"}`;
       return image;
     }));
     setConfidence(question.answer ? Math.round(100 * question.answer.confidence) : 100);
   }
+  $("picture").alt = round.epoch ? `centre of cluster ${question.cluster}, decoded` : `most typical image of cluster ${question.cluster}`;
   $("about").textContent = `cluster ${question.cluster}, ${question.size.toLocaleString("en")} images`;
   $("none-text").textContent = question.splits ? "none of these: split it" : "none of these: leave it out";
+  $("none-hint").textContent = question.splits
+    ? "Split: the cluster is divided, and its parts are shown to you next."
+    : round.epoch ? "Left out: its images learn no name in this round." : "Left out: the cluster keeps its number.";
+  $("sure-hint").textContent = round.epoch
+    ? "The surer you are, the more the name weighs when its images are learned from." : "It is kept beside the name.";
+  for (const button of [...$("classes").children, $("none")]) {
+    const label = button === $("none") ? -1 : +button.dataset.label;
+    const isChosen = question.answer !== null && question.answer.label === label;
+    button.classList.toggle("chosen", isChosen);
+    button.setAttribute("aria-pressed", isChosen);
+  }
+  $("undo").disabled = !round.order.length;
+  $("finish").disabled = answered < total;
+  $("finish").textContent = answered < total ? `Finish this round (${total - answered} left)` : "Finish this round";
+  [...$("all").children].forEach((button, i) => {
+    const said = round.questions[i].answer;
+    button.setAttribute("aria-current", i === current);
+    button.classList.toggle("answered", said !== null);
+    const name = said === null ? "?" : said.label < 0 ? "none" : round.classes[said.label];
+    button.lastChild.textContent = name;
+    button.firstChild.alt = `cluster ${round.questions[i].cluster},`;
+    button.setAttribute("aria-label", `cluster ${round.questions[i].cluster}, ${said === null ? "not answered" : name}`);
+  });
+}
+
+// The buttons are made once a round: one that has the focus keeps it from picture to picture.
+function names() {
   $("classes").replaceChildren(...round.classes.map((name, label) => {
     const button = document.createElement("button");
     button.dataset.label = label;
@@ -66,21 +112,14 @@ function draw(fresh) {
       hint.textContent = letter;
       button.append(hint, " ");
     }
-    if (name !== letter) button.append(name);
-    button.classList.toggle("chosen", question.answer !== null && question.answer.label === label);
+    if (name !== letter) {
+      const text = document.createElement("span");
+      text.textContent = name;
+      button.append(text);
+    }
     button.onclick = () => answer(label);
     return button;
   }));
-  $("none").classList.toggle("chosen", question.answer !== null && question.answer.label === -1);
-  $("undo").disabled = !round.order.length;
-  $("finish").disabled = answered < total;
-  $("finish").textContent = answered < total ? `Finish this round (${total - answered} left)` : "Finish this round";
-  [...$("all").children].forEach((button, i) => {
-    const said = round.questions[i].answer;
-    button.setAttribute("aria-current", i === current);
-    button.classList.toggle("answered", said !== null);
-    button.lastChild.textContent = said === null ? "?" : said.label < 0 ? "none" : round.classes[said.label];
-  });
 }
 
 function thumbnails() {
@@ -88,7 +127,6 @@ function thumbnails() {
     const button = document.createElement("button");
     const image = new Image();
     image.src = `/picture/${round.round}/${i}.png${TOKEN}`;
-    image.alt = `cluster ${question.cluster}`;
     button.append(image, document.createElement("span"));
     button.onclick = () => go(i);
     return button;
@@ -124,7 +162,7 @@ async function post(path, body) {
     const headers = { "Content-Type": "application/json" };
     return await ask(path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch (error) {
-    $("error").textContent = `Not saved: ${error.message}. Is the training still running?`;
+    $("error").textContent = `Not saved: ${error.message}. Is the command still running?`;
     return null;
   } finally {
     busy = false;
@@ -160,7 +198,7 @@ async function finish() {
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.closest("button")) return; // which it presses
-  if ($("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (!$("shortcuts").checked || $("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const label = round.classes.findIndex((_, i) => keyOf(i) === event.key.toLowerCase());
   if (label >= 0) answer(label);
   else if (event.key.toLowerCase() === "n") answer(-1);
@@ -173,7 +211,13 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-document.addEventListener("click", (event) => event.target.closest("button")?.blur()); // keys go on from anywhere
+$("shortcuts").checked = localStorage.getItem("shortcuts") !== "off";
+const showKeys = () => document.body.classList.toggle("without-keys", !$("shortcuts").checked);
+$("shortcuts").onchange = () => {
+  localStorage.setItem("shortcuts", $("shortcuts").checked ? "on" : "off");
+  showKeys();
+};
+showKeys();
 $("confidence").oninput = () => setConfidence($("confidence").value);
 $("none").onclick = () => answer(-1);
 $("undo").onclick = undo;
@@ -196,8 +240,8 @@ async function poll() {
       $("where").textContent = "";
       $("message").textContent = `The command was started again. ${error.message}`;
     } else if ($("round").hidden) $("message").textContent =
-      "The training has ended or stopped. Your answers are saved; if it stopped, the same command goes on from here.";
-    else $("error").textContent = "The training has stopped. Your answers are saved; the same command goes on from here.";
+      "The command has ended or stopped. Your answers are saved; if it stopped, the same command goes on from here.";
+    else $("error").textContent = "The command has stopped. Your answers are saved; the same command goes on from here.";
   }
   setTimeout(poll, 1500);
 }

@@ -130,18 +130,21 @@ class Named(Protocol):
         return found
 
 
-def questions(images: np.ndarray, clusters: np.ndarray, density: np.ndarray) -> list[Question]:
-    """The most typical image of each cluster, and the next ones beside it.
+def questions(images: np.ndarray, clusters: np.ndarray, density: np.ndarray, epoch: int = 1) -> list[Question]:
+    """The most typical image of each cluster that has any, and the next ones beside it.
 
     Args:
-        images: (n, height, width, channels). clusters: int (n,). density: float (n,), of each image's embedding.
+        images: (n, height, width, channels).
+        clusters: int (n,).
+        density: float (n,), the larger the more typical an image is of its cluster.
+        epoch: after which it is asked; 0 when all is over.
     """
     asked = []
-    for cluster in range(clusters.max() + 1):
+    for cluster in np.unique(clusters):
         rows = np.flatnonzero(clusters == cluster)
         first, *rest = rows[np.argsort(-density[rows], kind="stable")][: NEAREST + 1]
         picture = np.asarray(to_unit(images[first]))
-        asked.append(Question(1, str(cluster), picture, images[rest], len(rows)))
+        asked.append(Question(epoch, str(cluster), picture, images[rest], len(rows)))
     return asked
 
 

@@ -176,12 +176,13 @@ class EncodingMethod(Method):
         heads = [*self.assigners_.values(), *([self.decoder_] if self.decoder_ is not None else [])]
         return keras.Model(self.encoder_.input, [head(z) for head in heads])
 
-    def export(self, path: Path | str) -> None:
+    def export(self, path: Path | str, names: tuple[str, ...] = ()) -> None:
         """Write a TensorFlow SavedModel that needs no part of this package; see `deepcluster_tf.export`.
 
         Its functions of images: `serving_default` (by `assign_by`), `mixture` and `kmeans` give "cluster" int64 (n,)
         and "assignments" float32 (n, n_clusters); `embed` gives "embeddings", `reconstruct` "reconstructions", where
         there is a decoder. `similarity` takes the batches "images" and "others" and gives "similarity" float32 (n, m).
+        `names` are of the clusters: see `export.saved_model`.
         """
         self._require_fitted()
 
@@ -198,4 +199,4 @@ class EncodingMethod(Method):
 
         functions = {by: assign(by) for by in self.assigners_}
         functions |= {"serving_default": assign(self.assign_by), "similarity": similarity, **self._encoder_functions()}
-        export.saved_model(path, functions, self.encoder_.input_shape[1:], [self._whole()])
+        export.saved_model(path, functions, self.encoder_.input_shape[1:], [self._whole()], names=names)

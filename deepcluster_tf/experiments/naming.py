@@ -1,0 +1,70 @@
+"""Someone names the clusters of a finished run, of any method: the most typical images of each are shown."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from deepcluster_tf.annotation.file import File
+from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.experiments import finished
+from deepcluster_tf.experiments.protocols.named import questions
+
+
+def name(
+    directory: Path,
+    class_names: tuple[str, ...] = (),
+    answers: str | None = None,
+    port: int = 8765,
+    data_dir: str | None = None,
+    progress: bool = True,
+) -> dict[int, str]:
+    """Ask for a name of each cluster, and write every answer at once to `names.csv` in the run's folder.
+
+    `finished.cluster_names` reads it: predictions, sorted folders, SavedModels and the run's page have these names. Two
+    clusters may have the same; one that shows none of them keeps its number.
+
+    Args:
+        directory: the run's folder.
+        class_names: what can be named; () for the classes of the run's data.
+        answers: a file of answers, such as another run's `names.csv`; None asks a person in the browser, who sees what
+            was answered before and may change it.
+        port: of the page.
+        data_dir: a folder with the data set's published files.
+        progress: show bars.
+
+    Returns:
+        the names, by cluster.
+
+    Raises:
+        ValueError: there is no such run on this machine, or nothing to be named; the answers are not those of its
+            clusters.
+        OSError: the port is in use, or an answer cannot be written.
+    """
+    run = finished.contents(directory, data_dir, progress)
+    names = class_names or run.dataset.class_names
+    if len(set(names)) < 2 or "" in names:
+        raise ValueError(f"{directory} has no names of classes: expected CLASSES=name,name,... with two names or more")
+    ledger = Ledger(None, names, directory / finished.NAMES)
+    with contextlib.ExitStack() as stack:
+        if answers:
+            ledger.annotator = File(answers, names)
+        else:
+            from deepcluster_tf.annotation.browser import Browser  # which needs flask, an extra
+
+            ledger.annotator = Browser(names, port)
+            stack.callback(ledger.annotator.close)
+        ledger.ask(questions(run.dataset.images, run.clusters, _typicality(run), epoch=0), again=True)
+    return finished.read_names(directory)
+
+
+def _typicality(run: finished.Contents) -> np.ndarray:
+    """How near each image is to the mean of its cluster's embeddings, float (n,), the larger the nearer."""
+    z = run.embeddings.reshape(len(run.embeddings), -1)
+    distances = np.zeros(len(z))
+    for j in np.unique(run.clusters):
+        rows = run.clusters == j
+        distances[rows] = np.linalg.norm(z[rows] - z[rows].mean(axis=0), axis=1)
+    return -distances
