@@ -1,4 +1,4 @@
-"""The README's method is added to a copy of the tree, as it says: nothing else needs to know of it."""
+"""The guide's method is added to a copy of the tree, as it says: nothing else needs to know of it."""
 
 import os
 import re
@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+GUIDE = (REPOSITORY / "results" / "guides" / "adding.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A copy of the package and the runners, with the README's method and its two lines of declaration."""
+    """A copy of the package and the runners, with the guide's method and its two lines of declaration."""
     root = tmp_path_factory.mktemp("tree")
     for name in ("deepcluster_tf", "runners"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "setup.cfg", "README.md"):
         shutil.copy(REPOSITORY / name, root)
-    (root / "results").mkdir()
+    for name in ("methods", "guides"):
+        shutil.copytree(REPOSITORY / "results" / name, root / "results" / name)
     code = next(block for block in BLOCKS if "class Linear(EncodingMethod)" in block)
     (root / "deepcluster_tf" / "methods" / "linear.py").write_text(code)
-    experiment, row = re.findall(r"^    ((?:Experiment|Row)\(.*\),)$", README, re.M)
+    experiment, row = re.findall(r"^    ((?:Experiment|Row)\(.*\),)$", GUIDE, re.M)
     path = root / "deepcluster_tf" / "experiments" / "declarations.py"
     text = path.read_text()
     for after, line in (("_ALL = (\n", experiment), ('printed="autoencoder, mixture"),\n', row)):
@@ -67,6 +68,6 @@ def test_it_runs_and_has_its_row_and_its_curve(tree):
     page = (tree / "results/tables/fashion-encodings.md").read_text()
     mine = next(line for line in page.splitlines() if line.startswith("| linear autoencoder, k-means |"))
     assert "| 1 | `make digits-linear` |" in mine and "Linear:" in page and "There is no paper" in page
-    assert "linear autoencoder, k-means" in (tree / "README.md").read_text()
+    assert "linear autoencoder, k-means" in (tree / "results" / "methods" / "autoencoder.md").read_text()
     done = runner(tree, "runners.run", "figures")
     assert "results/figures/digits-linear-losses.png" in done.stdout.splitlines(), done.stderr

@@ -1,43 +1,143 @@
-"""The README keeps its word: its Python runs, its tables are those of the results, its commands exist."""
+"""README and pages keep their word: their Python runs, their tables are those of the results, their commands exist."""
 
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
+from deepcluster_tf import experiments
 from deepcluster_tf.command import targets
-from deepcluster_tf.experiments import TABLES
-from deepcluster_tf.reporting import tables
+from deepcluster_tf.command.commands import COMMANDS
+from deepcluster_tf.experiments import EXPERIMENTS, TABLES, options, running
+from deepcluster_tf.reporting import report, tables
 
 REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+RESULTS = REPOSITORY / "results"
+PAGES = [REPOSITORY / "README.md", *RESULTS.glob("*.md"), *RESULTS.glob("methods/*.md"), *RESULTS.glob("guides/*.md")]
+IDS = [path.relative_to(REPOSITORY).as_posix() for path in PAGES]
 
 
-def test_tables_and_deviations_are_up_to_date(tmp_path):
-    """What `make tables` would write is what is there; a user's own runs may not be in the tables yet."""
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.S)
+
+
+def test_the_readme_is_read_to_its_end():
+    assert len(PAGES[0].read_text().splitlines()) < 200
+
+
+def test_everything_made_from_results_is_up_to_date(tmp_path):
+    """What `make tables report` would write is what is there; a user's own runs may not be in the tables yet."""
     status = ["git", "status", "--porcelain", "--", "results/runs"]
     if subprocess.run(status, cwd=REPOSITORY, capture_output=True, text=True).stdout:
         pytest.skip("there are runs that are not committed: make tables puts them into the tables")
-    shutil.copy(REPOSITORY / "README.md", tmp_path)
-    assert tables.write_readme(tmp_path / "README.md", REPOSITORY / "results").read_text() == README
+    shutil.copy(PAGES[0], tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "runs").symlink_to(RESULTS / "runs")
+    for path in PAGES[1:]:
+        copied = tmp_path / path.relative_to(REPOSITORY)
+        copied.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copied)
+    written = tables.write_pages(tmp_path / "README.md", tmp_path / "results")
+    assert {path.relative_to(tmp_path).as_posix() for path in written} == set(IDS)
+    for path in written:
+        assert path.read_text() == (REPOSITORY / path.relative_to(tmp_path)).read_text(), path
     for name, table in TABLES.items():
-        written = (REPOSITORY / "results" / "tables" / f"{name}.md").read_text()
-        assert written == tables.page(table, REPOSITORY / "results")
+        assert (RESULTS / "tables" / f"{name}.md").read_text() == tables.page(table, RESULTS)
+    assert (RESULTS / "report" / "index.html").read_text() == report.page(RESULTS)
 
 
-def test_saved_model_example_runs(monkeypatch, tmp_path):
-    (tmp_path / "results").symlink_to(REPOSITORY / "results")
+def test_every_method_has_its_page_with_its_deviations_and_tables():
+    said = "\n".join(path.read_text() for path in PAGES)
+    for experiment in EXPERIMENTS.values():
+        assert f"<!-- deviations {experiment.method.partition(':')[0]}:" in said
+    assert all(f"<!-- table {name}:" in said for name in TABLES)
+
+
+def test_a_comment_that_names_nothing_is_refused(tmp_path):
+    for wrong in (
+        "<!-- table fashion-dced: -->\n<!-- end -->",
+        "<!-- deviations dced: -->\n<!-- end -->",
+        "<!-- times: -->",
+    ):
+        (tmp_path / "README.md").write_text(wrong)
+        with pytest.raises(ValueError, match=r"README\.md: expected the comment of a table, a method or times"):
+            tables.write_pages(tmp_path / "README.md", tmp_path / "results")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_links_lead_somewhere(path):
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    files = set(tracked.stdout.splitlines())
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if link.startswith("https://"):
+            continue
+        place, _, anchor = unquote(link).partition("#")
+        target = (path.parent / place).resolve() if place else path
+        name = target.relative_to(REPOSITORY).as_posix()
+        assert name in files or any(file.startswith(f"{name}/") for file in files), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            slugs = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in slugs, link
+
+
+def commands(text):
+    """The words of every `make` command of a page, without what is to be filled in."""
+    return [words.split() for words in re.findall(r"(?:^    |`)make ([^`#\n]+)", text, re.M) if "TARGET" not in words]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_every_make_command_exists_and_takes_its_values(path):
+    for words in commands(path.read_text()):
+        names = [word for word in words if "=" not in word and word != "..."]
+        given = dict(word.split("=", 1) for word in words if "=" in word)
+        if not names or names[0] == "digits-linear" or given.keys() & {"PYTHON", "VENV"}:  # the former is of an example
+            continue
+        targets.require([name for name in names if name != "help"] or ["help"], [*given.keys() - {"HELP"}])
+        for name in names:
+            if name in EXPERIMENTS:
+                settings, _ = options.parse_experiment(experiments.get(name), given)
+                running.prepare(experiments.get(name), settings)
+            elif name in COMMANDS:
+                known = targets.variables(name)
+                options.parse({k: v for k, v in given.items() if k in known}, known, name)
+
+
+def test_the_main_commands_are_in_the_readme():
+    used = {words[0] for words in commands(PAGES[0].read_text())}
+    assert {"fashion-dcec", "test", "tables", "report", "digits-dcec", "export"} <= used
+
+
+# ---------------------------------------------------------------------- the Python of the pages
+
+
+def test_the_first_ten_lines_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    if not Path("results/models/fashion-dcec-sup-0.01-seed-0").exists():
-        pytest.skip("the SavedModel is not part of the repository yet")
-    names = {}
-    exec(BLOCKS[0], names)
+    code = blocks("README.md")[0]
+    assert len([line for line in code.splitlines() if line]) == 10
+    exec(code.replace("max_iterations=500", "max_iterations=500, n_init=2"), {})
+    acc, _ = capsys.readouterr().out.splitlines()[-2:]
+    assert float(acc) > 0.7
+
+
+def test_saved_model_examples_run(monkeypatch, tmp_path):
+    (tmp_path / "results").symlink_to(RESULTS)
+    monkeypatch.chdir(tmp_path)
+    short, names = {}, {}
+    exec(blocks("README.md")[1], short)
+    assert short["found"]["cluster"].shape == (3,) and short["embeddings"].shape == (3, 10)
+    first, second = blocks("results/guides/models.md")
+    exec(first, names)
     assert names["found"]["cluster"].shape == (3,) and names["embeddings"].shape == (3, 10)
-    exec(BLOCKS[1], names)
+    exec(second, names)
     assert Path("model.tflite").stat().st_size > 500_000  # with its weights
 
 
@@ -45,19 +145,48 @@ def test_method_example_runs(digits, some_labels, monkeypatch, tmp_path):
     from conftest import SMALL
 
     monkeypatch.chdir(tmp_path)
-    code = BLOCKS[2].replace("DCEC(n_clusters=10)", "DCEC(n_clusters=10, **SMALL)")
-    assert code != BLOCKS[2]
+    (block,) = blocks("results/guides/library.md")
+    code = block.replace("DCEC(n_clusters=10)", "DCEC(n_clusters=10, **SMALL)")
+    assert code != block
     names = {"images": digits.images, "labels": some_labels, "SMALL": {**SMALL, "pretraining_epochs": 1}}
     exec(code, names)
     assert (tmp_path / "my-model" / "saved_model.pb").exists() and (tmp_path / "my.keras").exists()
     assert np.isfinite(names["dcec"].cluster_centers_).all()
 
 
-def test_every_make_command_exists_and_takes_its_variables():
-    used = re.findall(r"(?:^    |`)make ([^`#\n]+)", README, re.M)
-    for words in used:
-        names = [word for word in words.split() if "=" not in word]
-        given = dict(word.split("=", 1) for word in words.split() if "=" in word)
-        if names and names[0] not in ("TARGET", "digits-linear"):  # the latter is of the example
-            targets.require([name for name in names if name != "help"] or ["help"], [*given.keys() - {"HELP"}])
-    assert {"fashion-dcec", "test", "tables"} <= {words.split()[0] for words in used}
+def test_no_page_has_python_that_no_test_runs():
+    of = {name: len(blocks(name)) for name in IDS if blocks(name)}
+    assert of == {
+        "README.md": 2,
+        "results/guides/models.md": 2,
+        "results/guides/library.md": 1,
+        "results/guides/adding.md": 1,
+    }
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+    import nbclient
+    import nbformat
+
+    book = nbformat.read(RESULTS / "guides" / "first-steps.ipynb", 4)
+    assert not any(cell.get("outputs") for cell in book.cells)  # committed without what it shows
+    nbclient.NotebookClient(book, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", ()))
+    assert float(re.search(r"ACC (0\.\d+)", said)[1]) > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", sorted({w[0] for p in PAGES for w in commands(p.read_text()) if w[0].startswith("digits-")})
+)
+def test_every_digits_command_runs(name, tmp_path):
+    if name == "digits-linear":
+        pytest.skip("it is of an example, which tests/test_new_method.py carries out")
+    from deepcluster_tf.command.run import carry_out
+    from deepcluster_tf.experiments import results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "ROOT", tmp_path)
+        carry_out(name, {"QUICK": "1"})
+    assert len(results.all_results(tmp_path, budget="quick")) == 1

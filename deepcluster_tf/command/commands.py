@@ -67,13 +67,13 @@ class Tables(Settings):
     """Write every table, from what is recorded; trains nothing."""
 
     def carry_out(self, target: str) -> None:
-        """Write the tables and the README's, and print them."""
+        """Write the tables, and those of the README and the pages, and print them."""
         start_tensorflow()
         from deepcluster_tf.experiments import results
         from deepcluster_tf.reporting import tables
 
         readme = Path("README.md") if Path("results") == results.ROOT and Path("README.md").exists() else None
-        for path in [*tables.write_all(), *([tables.write_readme(readme)] if readme else [])]:
+        for path in [*tables.write_all(), *(tables.write_pages(readme) if readme else [])]:
             print(path)
             if path.parent.name == "tables" and path.suffix == ".md":
                 print(path.read_text())

@@ -46,8 +46,8 @@ class FixMatch(EncodingMethod):
     Attributes after `fit`:
         encoder_: Keras model. kmeans_, mixture_: fitted to its embeddings. assigners_: these as Keras layers by name,
             and "fixmatch", the head.
-        labels_: int64 (n,). history_: a list of dicts, one every hundred steps: "sure" is the share of the other images
-            whose answer counted. notices_: what went otherwise than planned.
+        labels_: int64 (n,). history_: a list of dicts, one every hundred steps. notices_: what went otherwise than
+            planned.
     """
 
     n_clusters: int = setting(10, "number of clusters", low=2)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, Table, results
 from deepcluster_tf.files import replacing
+from deepcluster_tf.reporting.tables import times
 from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill
 from deepcluster_tf.reporting.tables.summary import summary
 
-__all__ = ["deviations", "fill", "page", "summary", "write_all", "write_readme"]
+__all__ = ["deviations", "fill", "page", "summary", "write_all", "write_pages"]
 
 
 def _kind(table: Table):
@@ -45,15 +47,39 @@ def page(table: Table, root: Path | None = None) -> str:
     return f"{_kind(table).page(table, root)}\nFigures: [results/figures](../figures), {drawn}\n"
 
 
-def write_readme(path: Path, root: Path | None = None) -> Path:
-    """Bring the README's tables and deviations up to date with what is recorded; returns its path."""
-    text = path.read_text()
-    for name, table in TABLES.items():
-        text = fill(text, f"table {name}", _kind(table).readme(table, root))
-    methods = {}
-    for experiment in experiments.EXPERIMENTS.values():
-        methods.setdefault(experiment.method_class(), experiment.paper)
-    said = [f"### {method.__name__} ({paper})\n\n" + "\n".join(deviations(method)) for method, paper in methods.items()]
-    with replacing(path) as part:
-        part.write_text(fill(text, "deviations", "\n\n".join(said)))
-    return path
+def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
+    """Bring the README and the pages beside the results up to date with what is recorded; returns their files.
+
+    A page is any Markdown file in the results folder or in its `methods` and `guides`. Where it has a comment such as
+    `<!-- table fashion-dcec: ... -->`, what stands until the comment `<!-- end -->` is written anew: a table in brief,
+    the deviations of a method by the name of its file, or how long the experiments took.
+
+    Args:
+        readme: the README.
+        root: the results folder.
+
+    Raises:
+        ValueError: a comment names nothing that there is, or has no end; the message names the file.
+    """
+    root = root or results.ROOT
+    pages = [readme, *sorted(page for folder in ("", "methods", "guides") for page in (root / folder).glob("*.md"))]
+    for path in pages:
+        text = before = path.read_text()
+        for what, name in re.findall(r"<!-- (table|deviations|times) ?([\w-]*):", before):
+            try:
+                text = fill(text, f"{what} {name}".strip(), _content(what, name, root))
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"{path}: expected the comment of a table, a method or times; {error}") from error
+        if text != before:
+            with replacing(path) as part:
+                part.write_text(text)
+    return pages
+
+
+def _content(what: str, name: str, root: Path) -> str:
+    if what == "table":
+        return _kind(TABLES[name]).readme(TABLES[name], root)
+    if what == "times":
+        return times.readme(root)
+    methods = {experiment.method_class() for experiment in experiments.EXPERIMENTS.values()}
+    return "\n".join(deviations({method.__module__.rpartition(".")[2]: method for method in methods}[name]))
