@@ -2,6 +2,7 @@
 
 from deepcluster_tf.clustering.affinity import affinity_propagation
 from deepcluster_tf.clustering.centers import initial_centers, labelled_means, refill_empty, relocate_empty
+from deepcluster_tf.clustering.counting import silhouettes
 from deepcluster_tf.clustering.labelled import logistic_regression, poisson, support_vectors
 from deepcluster_tf.clustering.manifold import FEWEST, N2D
 from deepcluster_tf.clustering.partitions import agglomerative, elbow, elbow_of, gaussian_mixture, kmeans
@@ -28,5 +29,6 @@ __all__ = [
     "precision_by_class",
     "refill_empty",
     "relocate_empty",
+    "silhouettes",
     "support_vectors",
 ]

@@ -33,7 +33,7 @@ class N2D:
         umap_, pca_, mixture_: fitted; pca_ is None where there was nothing to reduce.
     """
 
-    n_clusters: int
+    n_clusters: int = 10
     n_components: int = 50
     dimensions: int = 10
     neighbors: int = 20
@@ -42,6 +42,21 @@ class N2D:
 
     def fit(self, embeddings: np.ndarray, progress: str | None = None) -> N2D:
         """Fit to embeddings, float (n, d), n > `dimensions` + 1; `progress` names the bar to show."""
+        with warnings.catch_warnings(), tqdm(total=2, desc=progress, disable=progress is None, leave=False) as bar:
+            warnings.simplefilter("ignore")
+            placed = self.place(embeddings)
+            bar.update()
+            starts = [gaussian_mixture(placed, self.n_clusters, 1, self.seed + i) for i in range(self.n_init)]
+            bar.update()
+        starts.sort(key=lambda mixture: -mixture.lower_bound_)
+        self.mixture_ = starts[0]
+        self.starts_ = [mixture.predict(placed) for mixture in starts]
+        self.labels_, self.density_ = self.starts_[0], self.mixture_.score_samples(placed)
+        self.probabilities_ = self.mixture_.predict_proba(placed)
+        return self
+
+    def place(self, embeddings: np.ndarray) -> np.ndarray:
+        """Fit principal components and UMAP alone; where they put the embeddings, float (n, dimensions or fewer)."""
         try:
             from umap import UMAP  # which compiles itself for seconds
         except ModuleNotFoundError as error:
@@ -51,7 +66,7 @@ class N2D:
 
         reduced = min(self.n_components, len(embeddings))
         self.pca_ = PCA(reduced, random_state=self.seed).fit(embeddings) if embeddings.shape[1] > reduced else None
-        with warnings.catch_warnings(), tqdm(total=2, desc=progress, disable=progress is None, leave=False) as bar:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a seed takes its parallel threads
             self.umap_ = UMAP(
                 n_components=min(self.dimensions, len(embeddings) - 2),
@@ -59,16 +74,7 @@ class N2D:
                 min_dist=0.0,
                 random_state=self.seed,
             ).fit(self._reduced(embeddings))
-            bar.update()
-            placed = self.umap_.embedding_
-            starts = [gaussian_mixture(placed, self.n_clusters, 1, self.seed + i) for i in range(self.n_init)]
-            bar.update()
-        starts.sort(key=lambda mixture: -mixture.lower_bound_)
-        self.mixture_ = starts[0]
-        self.starts_ = [mixture.predict(placed) for mixture in starts]
-        self.labels_, self.density_ = self.starts_[0], self.mixture_.score_samples(placed)
-        self.probabilities_ = self.mixture_.predict_proba(placed)
-        return self
+        return self.umap_.embedding_
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
         """Clusters, int64 (m,), of new embeddings, float (m, d)."""

@@ -47,6 +47,6 @@ def run_experiment(name: str, typed: dict[str, str]) -> None:
     from deepcluster_tf.reporting import tables
 
     method, protocol = running.prepare(experiment, settings, call.get("quick", False))
-    extras.install([*method.packages, *protocol.packages])
+    extras.install([*method.packages, *protocol.packages, *(["umap-learn"] if call.get("count") else [])])
     results.reference()  # refuses a damaged file before anything is trained
     print(tables.summary(running.run(experiment, settings, **call), experiment))

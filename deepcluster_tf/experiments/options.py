@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from deepcluster_tf.experiments.registry import Call, Experiment
 from deepcluster_tf.settings import Setting
 
+AUTO = "auto"  # in the place of a number of clusters
+
 
 def parse(given: dict[str, str], known: dict[str, Setting], target: str) -> dict[str, object]:
     """The values of the variables that a user gave.
@@ -58,10 +60,16 @@ def parse_experiment(experiment: Experiment, given: dict[str, str]) -> tuple[dic
     Raises:
         ValueError: as `parse`.
     """
+    auto = [
+        name
+        for name, (setting, _) in experiment.variables.items()
+        if setting == "n_clusters" and given.get(name) == AUTO
+    ]
+    given = {name: text for name, text in given.items() if name not in auto}
     values = parse(given, {name: each for name, (_, each) in experiment.variables.items()}, experiment.name)
     named = {experiment.variables[variable][0]: value for variable, value in values.items()}
     call = {name: named.pop(name) for name in Call.declared() if name in named and name not in experiment.declared}
-    return named, call
+    return named, {**call, **({"count": True} if auto else {})}
 
 
 def help_lines(variables: dict[str, Setting]) -> list[str]:

@@ -102,6 +102,8 @@ class Experiment:
         for variable, target in self.options.items():
             name, *choices = (target,) if isinstance(target, str) else target
             narrowed = {"choices": tuple(choices)} if choices else {}
+            if name == "n_clusters":
+                narrowed["help"] = f"{known[name].help}; auto: as many as the images suggest"
             found[variable] = name, known[name].renamed(variable, **narrowed)
         return found
 

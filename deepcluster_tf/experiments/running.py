@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from deepcluster_tf import datasets, experiments, fitting, machine
-from deepcluster_tf.experiments import Experiment, Row, results
+from deepcluster_tf.experiments import Experiment, Row, counting, results
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, locked, replacing, require_writable, sha256, sweep, write_json
 from deepcluster_tf.fitting import checkpoints
@@ -101,6 +101,7 @@ def run(
     side: int = 32,
     strategy: str = "none",
     progress: bool = True,
+    count: bool = False,
 ) -> dict:
     """Run an experiment to its recorded result, from wherever an earlier run of it stopped.
 
@@ -114,6 +115,7 @@ def run(
         side: height and width to which those images are resized.
         strategy: "none", or "mirrored" for all GPUs of the machine.
         progress: show bars and lines.
+        count: take as many clusters as the images suggest.
 
     Returns:
         the recorded result, with its folder under "directory" and whether it was run now under "fresh".
@@ -126,9 +128,12 @@ def run(
     dataset = load_data(experiment, images, side, data_dir, progress)
     epochs = budget(experiment, method, len(dataset.images[dataset.train]), settings or {}, quick)
     vars(method).update(epochs)
+    data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
+    counted = {"counted": counting.count(method, dataset, data, progress)} if count else {}
+    if counted:
+        method.n_clusters = counted["counted"]["n_clusters"]
     protocol.check(method, dataset)
     name = variant(experiment, method, protocol, quick, epochs)
-    data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
     seed, known = method.seed, {**protocol.named, **method.get_settings()}
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
     if is_finished(directory) and not force:
@@ -147,6 +152,7 @@ def run(
             "budget": "quick" if quick else "paper",
             "settings": known,
             "strategy": strategy,
+            **counted,
             **machine.provenance(),
         }
         fitting.seed_everything(seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
@@ -48,6 +50,13 @@ class BackboneMethod(EncodingMethod):
         if self._network is not None:
             return networks.own_backbone(self._network, image_shape, self.backbone_side)
         return networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=pretrained)
+
+    def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
+        """The features of a frozen backbone; without one, as every method has it."""
+        if self.backbone == "none":
+            return super().to_count(images, shared, progress)
+        self._shared = shared
+        return self._place.name, np.float32(self._make_features(images, progress))
 
     def _make_features(self, images: np.ndarray, progress: bool) -> np.ndarray:
         """Features, float16 (n, d), of the images: those kept on disk, or made now."""

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from deepcluster_tf import fitting
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import given, parts
+from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import Settings
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
@@ -121,6 +122,16 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
         self._require_fitted()
         return self._embed(self._given(images))
+
+    def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
+        """In what clusters are counted before there is a fit: its name, and float (n, d). Here the pixels.
+
+        Args:
+            images: (n, height, width, channels).
+            shared: the folder of what several fits to these images have in common.
+            progress: show bars.
+        """
+        return "pixels", np.asarray(to_unit(images)).reshape(len(images), -1)
 
     def _given(self, images) -> np.ndarray:
         """Images for the fitted model, as it uses them; a ValueError if they are not of its shape."""

@@ -37,6 +37,11 @@ def summary(result: dict, experiment: Experiment) -> str:
     if "sparsity" in result:
         said = {"sparsity": "sparsity", "invariance": "invariance_centred"}  # which early records do not have
         lines.append(f"encodings: {', '.join(f'{name} {result[k]:.4f}' for name, k in said.items() if k in result)}")
+    if counted := result.get("counted"):
+        best = max(counted["silhouettes"])
+        lines.append(
+            f"{counted['n_clusters']} clusters suggest themselves in {counted['of']} (mean silhouette {best:.3f})"
+        )
     if "annotations" in result:
         lines.append(f"{result['annotations']:,} annotations")
     lines += [f"notice: {notice}" for notice in result["notices"]]
