@@ -31,6 +31,7 @@ class Setting:
         low, high: the range of a number, or of the numbers of a tuple, ends included; None for no end.
         below: an end that is not included.
         choices: of a word; () for any.
+        word: what may stand in the place of a number on the command line, and is left to who reads it; "" for nothing.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting:
     high: float | None = None
     below: float | None = None
     choices: tuple[str, ...] = ()
+    word: str = ""
 
     def renamed(self, name: str, **changed) -> Setting:
         """The same under another name, such as its variable's."""
@@ -61,7 +63,7 @@ class Setting:
         between = f" of {self.low:g} or more" if self.high is None else f" from {self.low:g} to {self.high:.10g}"
         if self.kind == "tuple[int, ...]":
             return f"whole numbers{between}, at least one"
-        return ("a whole number" if self.kind == "int" else "a number") + between
+        return ("a whole number" if self.kind == "int" else "a number") + between + (self.word and f", or {self.word}")
 
     def allows(self, value: object) -> bool:
         """Whether a value has the type and lies in the range."""
@@ -93,6 +95,8 @@ class Setting:
 
     def parse(self, text: str) -> object:
         """The value that a text of the command line stands for; a ValueError if it is none, or out of range."""
+        if self.word and text == self.word:
+            return text
         try:
             value = _PARSERS[self.kind](text)
         except (ValueError, KeyError, OverflowError):

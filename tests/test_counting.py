@@ -48,6 +48,32 @@ def test_a_folder_of_three_kinds_is_counted_and_recorded(digits, tmp_path, monke
     assert not running.run(umap, {**settings, "ways": ("kmeans",)}, progress=False, **call)["fresh"]
 
 
+def test_what_was_counted_is_shown(tmp_path, monkeypatch):
+    from matplotlib import pyplot as plt
+    from test_tables import record
+
+    from deepcluster_tf.reporting import tables
+    from deepcluster_tf.reporting.figures import counting as drawing
+
+    counted = {"n_clusters": 3, "of": "pixels", "candidates": [2, 3, 10], "silhouettes": [0.1, 0.5, 0.25]}
+    more = {"counted": counted, "accuracy_curve": [[0, 0], [1, 1]]}
+    record(tmp_path, "digits-umap", "clusters-3", 0, {}, {"ari_kmeans": 0.5, "ari_mixture": 0.5}, **more)
+    (tmp_path / "README.md").write_text("<!-- counted: -->\n<!-- end -->\n")
+    tables.write_pages(tmp_path / "README.md", tmp_path)
+    (line,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "pixels" in line]
+    assert line.endswith("| pixels | 10 | 3 | 0.500 | 0.250 |")
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda figure, path: drawn.append((figure, path)) or path)
+    assert drawing.write(tmp_path / "figures", tmp_path) == [tmp_path / "figures" / "how-many.png"]
+    curve, best, classes = drawn[0][0].axes[0].lines
+    assert list(curve.get_ydata()) == [0.1, 0.5, 0.25] and list(curve.get_xdata()) == [2, 3, 10]
+    assert (best.get_xdata(), best.get_ydata()) == ([3], [0.5]) and (classes.get_xdata(), classes.get_ydata()) == (
+        [10],
+        [0.25],
+    )
+    plt.close("all")
+
+
 def test_few_images_and_other_words_are_refused(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "ROOT", tmp_path)
     method, _ = running.prepare(experiments.get("umap"))

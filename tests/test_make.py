@@ -52,7 +52,7 @@ def echoing(tree):
     [
         (("fashion-dcec", "SUPP=0.01"), "SUPP is no variable of fashion-dcec: expected"),
         (("tables", "SUP=0.01"), "SUP is no variable of tables: expected none"),
-        (("tables", "figures", "SUP=0.01"), "SUP is no variable of tables figures: expected none"),
+        (("tables", "figures", "SUP=0.01"), "SUP is no variable of tables figures: expected FORMAT"),
         (("fashion-dcec", "IMAGES=x"), "IMAGES is no variable of fashion-dcec"),
         (("fashion-dcec", "SUP="), "SUP is empty"),
         (("fashion-dcec", "SUP=1"), "SUP must be a fraction in [0, 1), such as 0.01 for 1 %; received 1.0"),

@@ -6,10 +6,8 @@ import difflib
 import textwrap
 from collections.abc import Iterable
 
-from deepcluster_tf.experiments.registry import Call, Experiment
+from deepcluster_tf.experiments.registry import AUTO, Call, Experiment
 from deepcluster_tf.settings import Setting
-
-AUTO = "auto"  # in the place of a number of clusters
 
 
 def parse(given: dict[str, str], known: dict[str, Setting], target: str) -> dict[str, object]:
@@ -60,16 +58,13 @@ def parse_experiment(experiment: Experiment, given: dict[str, str]) -> tuple[dic
     Raises:
         ValueError: as `parse`.
     """
-    auto = [
-        name
-        for name, (setting, _) in experiment.variables.items()
-        if setting == "n_clusters" and given.get(name) == AUTO
-    ]
-    given = {name: text for name, text in given.items() if name not in auto}
     values = parse(given, {name: each for name, (_, each) in experiment.variables.items()}, experiment.name)
     named = {experiment.variables[variable][0]: value for variable, value in values.items()}
     call = {name: named.pop(name) for name in Call.declared() if name in named and name not in experiment.declared}
-    return named, {**call, **({"count": True} if auto else {})}
+    if named.get("n_clusters") == AUTO:
+        del named["n_clusters"]
+        call["count"] = True
+    return named, call
 
 
 def help_lines(variables: dict[str, Setting]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from deepcluster_tf.settings import Setting, Settings, read, setting
 
 PACKAGE = Path(__file__).parents[1]
+AUTO = "auto"  # in the place of a number of clusters
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Experiment:
             name, *choices = (target,) if isinstance(target, str) else target
             narrowed = {"choices": tuple(choices)} if choices else {}
             if name == "n_clusters":
-                narrowed["help"] = f"{known[name].help}; auto: as many as the images suggest"
+                narrowed |= {"word": AUTO, "help": f"{known[name].help}; {AUTO}: as many as the images suggest"}
             found[variable] = name, known[name].renamed(variable, **narrowed)
         return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from deepcluster_tf.experiments import TABLES, results
+from deepcluster_tf.reporting.figures import counting
 
 __all__ = ["write_all"]
 
@@ -25,4 +26,4 @@ def write_all(root: Path | None = None, kind: str = "png") -> list[Path]:
             path
             for table in TABLES.values()
             for path in importlib.import_module(f"{__name__}.{table.kind}").write(table, root / "figures", root)
-        ]
+        ] + counting.write(root / "figures", root)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, Table, results
 from deepcluster_tf.files import replacing
-from deepcluster_tf.reporting.tables import times
+from deepcluster_tf.reporting.tables import counting, times
 from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill
 from deepcluster_tf.reporting.tables.summary import summary
 
@@ -52,7 +53,8 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
 
     A page is any Markdown file in the results folder or in its `methods` and `guides`. Where it has a comment such as
     `<!-- table fashion-dcec: ... -->`, what stands until the comment `<!-- end -->` is written anew: a table in brief,
-    the deviations of a method by the name of its file, or how long the experiments took.
+    the deviations of a method by the name of its file, how long the experiments took, or how many
+    clusters were counted.
 
     Args:
         readme: the README.
@@ -65,21 +67,23 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
     pages = [readme, *sorted(page for folder in ("", "methods", "guides") for page in (root / folder).glob("*.md"))]
     for path in pages:
         text = before = path.read_text()
-        for what, name in re.findall(r"<!-- (table|deviations|times) ?([\w-]*):", before):
-            try:
-                text = fill(text, f"{what} {name}".strip(), _content(what, name, root))
-            except (KeyError, ValueError) as error:
-                raise ValueError(f"{path}: expected the comment of a table, a method or times; {error}") from error
+        for what, name in re.findall(r"<!-- (table|deviations|times|counted) ?([\w-]*):", before):
+            content = _contents(root).get(f"{what} {name}".strip())
+            if content is None or "<!-- end -->" not in before:
+                raise ValueError(
+                    f"{path}: expected the comment of a table, a method or times, and its end; received {what} {name}"
+                )
+            text = fill(text, f"{what} {name}".strip(), content())
         if text != before:
             with replacing(path) as part:
                 part.write_text(text)
     return pages
 
 
-def _content(what: str, name: str, root: Path) -> str:
-    if what == "table":
-        return _kind(TABLES[name]).readme(TABLES[name], root)
-    if what == "times":
-        return times.readme(root)
-    methods = {experiment.method_class() for experiment in experiments.EXPERIMENTS.values()}
-    return "\n".join(deviations({method.__module__.rpartition(".")[2]: method for method in methods}[name]))
+def _contents(root: Path) -> dict[str, Callable[[], str]]:
+    """What a page's comment may ask for -> what makes it."""
+    found = {f"table {name}": lambda table=table: _kind(table).readme(table, root) for name, table in TABLES.items()}
+    for method in {experiment.method_class() for experiment in experiments.EXPERIMENTS.values()}:
+        name = method.__module__.rpartition(".")[2]
+        found[f"deviations {name}"] = lambda method=method: "\n".join(deviations(method))
+    return found | {"times": lambda: times.readme(root), "counted": lambda: counting.readme(root)}

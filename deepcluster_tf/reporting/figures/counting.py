@@ -1,0 +1,49 @@
+"""How many clusters the images suggest: the criterion against their number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from deepcluster_tf import experiments
+from deepcluster_tf.experiments import results
+from deepcluster_tf.reporting.figures.style import LINES, save
+
+
+def silhouettes(found: dict[str, tuple[dict, int]], path: Path) -> Path:
+    """A line for each data set, its best number as a dot, the number of its classes as a dashed line.
+
+    Args:
+        found: title -> what a run recorded as "counted", and its number of classes, 0 where none is known.
+        path: the file.
+    """
+    figure, axes = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
+    for (title, (counted, classes)), colour, marker in zip(found.items(), LINES, "osD^vPXh"):
+        values = dict(zip(counted["candidates"], counted["silhouettes"]))
+        best = counted["n_clusters"]
+        axes.plot(values.keys(), values.values(), color=colour, label=f"{title}: {best}")
+        axes.plot(best, values[best], marker, color=colour, ms=9, mec="white")
+        if classes in values:
+            axes.plot(classes, values[classes], marker, color=colour, ms=9, mfc="white", mew=1.5)
+    known = any(classes for _, classes in found.values())
+    said = "full: the number that suggests itself" + ("; hollow: that of the classes" if known else "")
+    axes.set(xlabel="number of clusters", ylabel="mean silhouette in UMAP space (-1 to 1)", title=f"How many? {said}")
+    axes.title.set_fontsize(10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+    return save(figure, path)
+
+
+def write(folder: Path, root: Path) -> list[Path]:
+    """Draw what was counted: of the published data on one figure, of one's own images into the run's folder."""
+    published, written = {}, []
+    for run in results.all_results(root):
+        if "counted" not in run:
+            continue
+        title, classes = f"{run['data']['name']}, {run['counted']['of']}", len(run["class_names"])
+        if experiments.get(run["experiment"]).data:
+            published.setdefault(title, (run["counted"], classes))
+        else:
+            written.append(silhouettes({title: (run["counted"], classes)}, run["directory"] / "how-many.png"))
+    return [*written, *([silhouettes(published, folder / "how-many.png")] if published else [])]
