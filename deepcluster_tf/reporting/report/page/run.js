@@ -168,7 +168,7 @@ if (known) {
   makeSortable($("meeting-table"));
 } else {
   $("meeting-none").hidden = false;
-  $("meeting").hidden = $("meeting-table").hidden = true;
+  $("meeting").hidden = $("meeting-table").hidden = $("frames").hidden = true;
 }
 
 // ---- clusters
