@@ -67,7 +67,7 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
     pages = [readme, *sorted(page for folder in ("", "methods", "guides") for page in (root / folder).glob("*.md"))]
     for path in pages:
         text = before = path.read_text()
-        for what, name in re.findall(r"<!-- (table|deviations|times|counted) ?([\w-]*):", before):
+        for what, name in re.findall(r"<!-- (table|deviations|commands|times|counted) ?([\w-]*):", before):
             content = _contents(root).get(f"{what} {name}".strip())
             if content is None or "<!-- end -->" not in before:
                 raise ValueError(
@@ -86,4 +86,5 @@ def _contents(root: Path) -> dict[str, Callable[[], str]]:
     for method in {experiment.method_class() for experiment in experiments.EXPERIMENTS.values()}:
         name = method.__module__.rpartition(".")[2]
         found[f"deviations {name}"] = lambda method=method: "\n".join(deviations(method))
-    return found | {"times": lambda: times.readme(root), "counted": lambda: counting.readme(root)}
+    others = {"commands": times.commands, "times": times.readme, "counted": counting.readme}
+    return found | {name: lambda make=make: make(root) for name, make in others.items()}

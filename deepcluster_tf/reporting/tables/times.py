@@ -1,4 +1,4 @@
-"""How long the experiments took, as recorded."""
+"""What there is to run, and how long it took as recorded, on two cores without a GPU."""
 
 from __future__ import annotations
 
@@ -8,8 +8,53 @@ import numpy as np
 import pandas as pd
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import results
+from deepcluster_tf.experiments import options, results, running
 from deepcluster_tf.reporting.tables import markdown
+
+TO_RUN = {  # the first command of each method -> what it is, and its page
+    "fashion-dcec SUP=0.01": (
+        "SDCEC: an autoencoder, a clustering layer, some labels; `mnist-dcec`, `digits-dcec`", "dcec"
+    ),
+    "fashion-ae": ("Akula: k-means and mixtures on encodings; `fashion-raw`: on pixels", "autoencoder"),
+    "mnist-vae": ("a VAE whose cluster centres a reader names, or you: `ANNOTATOR=browser`", "vae"),
+    "cifar-similarity": (
+        "Schultz, Singh: encodings of CIFAR-10; `cifar-representation`, `cifar-control`, `cifar-ae`, `cifar-resnet`",
+        "siamese",
+    ),
+    "cifar-frozen": (
+        "features of a pretrained network, clustered (they take ten minutes once); `fashion-frozen`, `mnist-frozen`",
+        "frozen",
+    ),
+    "cifar-scan BACKBONE=EfficientNetLite2": ("SCAN's heads on them; without `BACKBONE`: from nothing, hours", "scan"),
+    "cifar-deepcluster": ("a network that learns the clusters of its own features", "deepcluster"),
+    "cifar-dec": ("DCEC's clustering layer on a contrastive encoder", "dec"),
+    "fashion-fixmatch SUP=0.01": (
+        "few labels; `fashion-classifier`: plain classifiers; `mnist-names`: a handful of names; `fashion-umap`: no "
+        "network", "fixmatch",
+    ),
+}  # fmt: skip
+
+
+def commands(root: Path | None = None) -> str:
+    """The README's table of what there is to run: the mean minutes of the recorded runs of each command."""
+    lines = []
+    for command, (what, page) in TO_RUN.items():
+        name, *words = command.split()
+        experiment = experiments.get(name)
+        settings, _ = options.parse_experiment(experiment, dict(word.split("=") for word in words))
+        variant = running.variant(experiment, *running.prepare(experiment, settings))
+        runs = [run for run in results.runs_of(name, variant, root) if _on_two_cores(run)]
+        minutes = f"{np.mean([_minutes(run) for run in runs]):.0f}" if runs else markdown.DASH
+        lines.append([f"`make {command}`", what, minutes, f"[{page}](results/methods/{page}.md)"])
+    return markdown.rows(["command", "what it is", "minutes", "explained in"], lines)
+
+
+def _minutes(run: dict) -> float:
+    return sum(run["seconds"].values()) / 60
+
+
+def _on_two_cores(run: dict) -> bool:
+    return run["machine"]["cores"] == 2 and not run["machine"]["gpus"]
 
 
 def frame(root: Path | None = None) -> pd.DataFrame:
@@ -24,9 +69,9 @@ def frame(root: Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for run in results.all_results(root):
-        if experiments.get(run["experiment"]).data and run["machine"]["cores"] == 2 and not run["machine"]["gpus"]:
+        if experiments.get(run["experiment"]).data and _on_two_cores(run):
             before = run["autoencoder"]["seconds"] / 60 if "autoencoder" in run else np.nan
-            rows.append((run["experiment"], sum(run["seconds"].values()) / 60, before))
+            rows.append((run["experiment"], _minutes(run), before))
     runs = pd.DataFrame(rows, columns=["experiment", "minutes", "before"])
     found = runs.groupby("experiment")["minutes"].agg(runs="count", median="median", least="min", most="max")
     found["before"] = runs.groupby("experiment")["before"].max()
