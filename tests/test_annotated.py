@@ -10,12 +10,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from deepcluster_tf import datasets, experiments
 from deepcluster_tf.annotation import Answer, browser
 from deepcluster_tf.annotation.reader import Reader
 from deepcluster_tf.experiments import Experiment, results, running
+from deepcluster_tf.experiments import finished as finished_run
 from deepcluster_tf.experiments.protocols import annotated
 from deepcluster_tf.reporting import tables
 
@@ -161,7 +163,7 @@ def test_a_persons_answers_outlast_a_process_that_dies_in_the_first_round(shades
     assert given_again == [0, 1]
 
 
-def test_own_images_are_named_in_the_browser(shades, monkeypatch):
+def test_own_images_are_named_in_the_browser(shades, monkeypatch, tmp_path):
     """No class is known: a person gives the names, here through the page's own routes."""
     pages = []
 
@@ -188,6 +190,12 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch):
     assert result["settings"]["n_classes"] == 2
     found = pd.read_csv(result["directory"] / "clusters.csv")
     assert len(found) == 60 and set(found["class"]) <= {"dark", "light"}
+    sizes = {f"{j} {name}": n for j, (name, n) in enumerate(zip(("dark", "light"), result["cluster_sizes"])) if n}
+    assert finished_run.sort(result["directory"], tmp_path / "sorted", progress=False) == sizes
+    lines = ["epoch,cluster,size,label,confidence", "0,1,9,bright,1"]
+    (result["directory"] / results.NAMES).write_text("\n".join(lines) + "\n")
+    served = tf.saved_model.load(str(finished_run.export(result["directory"], tmp_path / "model")))
+    assert served.names()["names"].numpy().tolist() == [b"", b"bright"]
     named = [line.split(",")[3] for line in (result["directory"] / "annotations.csv").read_text().splitlines()[1:]]
     assert sorted(named) == ["dark", "dark", "light", "light"]
     assert pages[0].server.socket.fileno() == -1  # closed with the run

@@ -63,7 +63,7 @@ def press(window, *keys):
 def test_a_person_names_two_rounds(window, browser, digits, tmp_path):
     ledger = Ledger(browser, digits.class_names, tmp_path / "annotations.csv")
     window.get(browser.url)
-    until(window, lambda: "Training goes on" in text(window, "message"))
+    until(window, lambda: "Nothing waits to be named" in text(window, "message"))
     rounds = []
     asking = threading.Thread(
         target=lambda: rounds.extend(ledger.ask(questions(digits, epoch, n)) for epoch, n in ((1, 5), (2, 2))),
@@ -114,7 +114,7 @@ def test_a_person_names_two_rounds(window, browser, digits, tmp_path):
     until(window, lambda: text(window, "where") == "After epoch 2: 0 of 2 answered")  # by itself
     press(window, "0", "1")
     press(window, Keys.ENTER)
-    until(window, lambda: "Training goes on" in text(window, "message"))
+    until(window, lambda: "Nothing waits to be named" in text(window, "message"))
     window.save_screenshot(str(tmp_path / "waiting.png"))
     asking.join(10)
     assert rounds[0] == [Answer(0, 1.0), Answer(1, 0.9), Answer(-1, 1.0), Answer(3, 1.0), Answer(4, 1.0)]
@@ -197,6 +197,46 @@ def test_a_tab_of_an_earlier_start_says_to_open_the_new_address(window, digits):
         window.refresh()
         assert "Open the whole address" in window.find_element(By.TAG_NAME, "body").text
         window.get(second.url)
-        until(window, lambda: "Training goes on" in text(window, "message"))
+        until(window, lambda: "Nothing waits to be named" in text(window, "message"))
     finally:
         second.close()
+
+
+def asked(browser, some):
+    threading.Thread(target=lambda: list(browser.annotate(some, {})), daemon=True).start()
+
+
+def focused(window):
+    return window.execute_script("return document.activeElement.dataset.label || document.activeElement.id")
+
+
+def test_rounds_are_counted_from_the_first_epoch_that_asks(window, browser, digits):
+    browser.training(3, 30, 20, 15)
+    window.get(browser.url)
+    until(window, lambda: "The first pictures appear here by themselves after epoch 15." in text(window, "message"))
+    asked(browser, questions(digits, 16, 2))
+    until(window, lambda: text(window, "where") == "Round 2 of 15, after epoch 16: 0 of 2 answered")
+
+
+def test_enter_after_a_click_answers_no_other_picture(window, browser, digits):
+    asked(browser, questions(digits, 1, 2))
+    window.get(browser.url)
+    until(window, lambda: "0 of 2" in text(window, "where"))
+    for n in (1, 2):
+        window.find_element(By.CSS_SELECTOR, "#classes button[data-label='3']").click()
+        until(window, lambda n=n: f"{n} of 2" in text(window, "where"))
+        assert focused(window) == "3"
+        window.switch_to.active_element.send_keys(Keys.ENTER)  # finishes, once nothing is left
+    until(window, lambda: "Nothing waits to be named" in text(window, "message"))
+
+
+def test_a_button_that_has_nothing_left_to_do_keeps_the_focus(window, browser, digits):
+    asked(browser, questions(digits, 1, 2))
+    window.get(browser.url)
+    until(window, lambda: "0 of 2" in text(window, "where"))
+    press(window, "3")
+    window.execute_script("document.getElementById('undo').focus()")
+    window.switch_to.active_element.send_keys(Keys.SPACE)
+    until(window, lambda: "0 of 2" in text(window, "where"))
+    assert focused(window) == "undo"
+    assert window.find_element(By.ID, "undo").get_attribute("aria-disabled") == "true"

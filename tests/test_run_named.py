@@ -7,7 +7,7 @@ import tensorflow as tf
 from test_finished import run, save  # noqa: F401  (a fixture)
 
 from deepcluster_tf.annotation import Answer
-from deepcluster_tf.experiments import finished, naming, results
+from deepcluster_tf.experiments import finished, naming, results, running
 
 NAMES = ("cat", "dog")
 
@@ -36,7 +36,7 @@ class Person:
 @pytest.fixture
 def nameless(run):  # noqa: F811
     yield run
-    (run[1] / finished.NAMES).unlink(missing_ok=True)
+    (run[1] / results.NAMES).unlink(missing_ok=True)
 
 
 def test_a_person_names_the_clusters(nameless, monkeypatch):
@@ -94,7 +94,64 @@ def test_what_cannot_be_named_is_refused(nameless, tmp_path):
         naming.name(directory, NAMES, answers=str(tmp_path / "answers.csv"), progress=False)
     with pytest.raises(ValueError, match="holds no run"):
         naming.name(tmp_path, NAMES, progress=False)
-    assert not (directory / finished.NAMES).exists()
-    (directory / finished.NAMES).write_text("what")
+    assert not (directory / results.NAMES).exists()
+    (directory / results.NAMES).write_text("what")
     with pytest.raises(ValueError, match=r"names\.csv is no file of answers"):
         finished.cluster_names(directory, results.read_result(directory))
+
+
+def answers(directory, said):
+    lines = ["epoch,cluster,size,label,confidence", *(f"0,{j},9,{name},1" for j, name in said.items())]
+    (directory / results.NAMES).write_text("\n".join(lines) + "\n")
+
+
+def test_names_of_a_model_do_not_become_those_of_another(nameless):
+    """FORCE=1 with the same numbers keeps them; another model has none."""
+    _, directory = nameless
+    answers(directory, {0: "cat"})
+    result = results.read_result(directory)
+    running._set_names_aside(directory, result["model_sha256"])
+    assert finished.read_names(directory) == {0: "cat"}
+    with pytest.warns(UserWarning, match="their names are kept in names-before-1.csv; make name gives others"):
+        running._set_names_aside(directory, "another")
+    assert finished.read_names(directory) == {}
+    (directory / "names-before-1.csv").unlink()
+
+
+def test_a_name_is_one_folder_and_of_its_own_clustering(nameless, tmp_path):
+    _, directory = nameless
+    answers(directory, {0: "T-shirt/top", 1: "../up"})
+    kept = pd.read_csv(directory / "clusters.csv")
+    try:
+        kept.assign(kmeans=np.arange(200) % 3).to_csv(directory / "clusters.csv", index=False)
+        assert set(finished.sort(directory, tmp_path / "others", by="kmeans", progress=False)) == {"0", "1", "2"}
+        mine = set(finished.sort(directory, tmp_path / "mine", progress=False))
+    finally:
+        kept.to_csv(directory / "clusters.csv", index=False)
+    expected = {0: "0 T-shirt-top", 1: "1 ..-up"}
+    assert mine == {expected.get(j, str(j)) for j in set(kept["cluster"])}
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == mine
+
+
+def test_embeddings_that_are_not_there_or_of_other_images_are_a_line(nameless):
+    _, directory = nameless
+    kept = directory / "embeddings.npz"
+    z = np.load(kept)["embeddings"]
+    try:
+        np.savez(kept, embeddings=z[:-1])
+        with pytest.raises(ValueError, match="embeddings.npz is of 199 images: expected the run's 200"):
+            naming.name(directory, NAMES, progress=False)
+        kept.unlink()
+        with pytest.raises(ValueError, match="embeddings.npz is not on this machine: run the experiment again"):
+            naming.name(directory, NAMES, progress=False)
+    finally:
+        np.savez(kept, embeddings=z)
+
+
+def test_two_names_are_not_the_same_and_a_cluster_is_a_number(nameless):
+    _, directory = nameless
+    with pytest.raises(ValueError, match="class names must be different words; received 'cat', 'dog', 'cat'"):
+        naming.name(directory, (*NAMES, "cat"), progress=False)
+    answers(directory, {"0_1": "cat"})
+    with pytest.raises(ValueError, match="names.csv names 0_1, which is no cluster of a run"):
+        finished.read_names(directory)

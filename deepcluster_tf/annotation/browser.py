@@ -82,9 +82,9 @@ class Browser:
         self.server.shutdown()
         self.server.server_close()
 
-    def training(self, epoch: int, epochs: int, seconds: float | None) -> None:
-        """What the page says while it waits: the epoch that is under way, and the seconds until its end, if known."""
-        self.under_way = {"epoch": epoch, "epochs": epochs, "seconds": seconds}
+    def training(self, epoch: int, epochs: int, seconds: float | None, first: int = 1) -> None:
+        """What the page says while it waits and of its rounds; arguments as `Ledger.training` takes them."""
+        self.under_way = {"epoch": epoch, "epochs": epochs, "seconds": seconds, "first": first}
 
     def annotate(
         self, questions: list[Question], given: dict[tuple[int, str], Answer]

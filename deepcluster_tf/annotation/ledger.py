@@ -39,15 +39,16 @@ class Ledger:
         self.annotator, self.class_names, self.path = annotator, tuple(class_names), path
         self.rows = read_answers(path, self.class_names) if path and Path(path).exists() else {}
 
-    def training(self, epoch: int, epochs: int, seconds: float | None) -> None:
+    def training(self, epoch: int, epochs: int, seconds: float | None, first: int = 1) -> None:
         """Tell an annotator who wants to know (`training`) that epoch `epoch` of so many is under way.
 
         Args:
             epoch, epochs: from 1.
             seconds: until its end; None where that is not known yet.
+            first: the epoch after which someone is asked first; after the last one nobody is.
         """
         if hasattr(self.annotator, "training"):
-            self.annotator.training(epoch, epochs, seconds)
+            self.annotator.training(epoch, epochs, seconds, first)
 
     def ask(self, questions: list[Question], again: bool = False) -> list[Answer]:
         """The answers to questions, from the file where they were given before to the same pictures.

@@ -20,7 +20,6 @@ from deepcluster_tf.files import read_npz, replacing, require_writable
 from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
-NAMES = "names.csv"  # of a run's clusters, as someone gave them when it was finished
 NOWHERE = "none"  # the folder of images that were not among those clustered
 
 
@@ -90,7 +89,12 @@ def contents(directory: Path, data_dir: str | None = None, progress: bool = True
             "were when the run was made; run its experiment again on those that are there now"
         )
     if method.keeps_embeddings:
-        z = read_npz(directory / "embeddings.npz", ("embeddings",))["embeddings"]
+        kept = directory / "embeddings.npz"
+        if not kept.exists():
+            raise ValueError(f"{kept} is not on this machine: run the experiment again with FORCE=1, or bring it here")
+        z = read_npz(kept, ("embeddings",))["embeddings"]
+        if len(z) != len(dataset.images):
+            raise ValueError(f"{kept} is of {len(z):,} images: expected the run's {len(dataset.images):,}")
     else:
         z = method.transform(dataset.images)
     p = np.asarray(fitting.batched(method.main_head())(z))
@@ -114,7 +118,8 @@ def export(directory: Path, to: Path | None = None) -> Path:
     to = to or results.ROOT / "models" / f"{result['experiment']}-{directory.parent.name}-{directory.name}"
     require_writable(to.parent)
     given = read_names(directory)
-    method.export(to, tuple(given.get(j, "") for j in range(method.n_clusters)) if given else ())
+    k = getattr(method, "n_classes", method.n_clusters)  # a VAE's classes are what it gives
+    method.export(to, tuple(given.get(j, "") for j in range(k)) if given else ())
     return to
 
 
@@ -179,8 +184,10 @@ def cluster_names(directory: Path, result: dict) -> dict[int, str]:
 
 def read_names(directory: Path) -> dict[int, str]:
     """The names that `naming.name` left in a run's folder, by cluster; a ValueError if the file is damaged."""
-    path = directory / NAMES
+    path = directory / results.NAMES
     rows = read_answers(path).values() if path.exists() else ()
+    if wrong := [row["cluster"] for row in rows if not row["cluster"].isdecimal()]:
+        raise ValueError(f"{path} names {wrong[0]}, which is no cluster of a run: mend it, or move it away")
     return {int(row["cluster"]): row["label"] for row in rows if row["label"]}
 
 
@@ -230,13 +237,17 @@ def sort(
     result = results.read_result(directory)
     if not result or "folder" not in result["data"]:
         raise ValueError(f"{directory} holds no finished run on a folder of images: expected one, as make dcec makes")
-    folder, table = Path(result["data"]["folder"]), _clusters(directory / "clusters.csv")
+    folder, given = Path(result["data"]["folder"]), result.get("class_names_given", [])
+    table = _clusters(directory / "clusters.csv", given)
     columns = [name for name in table.columns if name != "file"]
     usual = result["settings"].get("assign_by")
     by = by or (usual if usual in columns else columns[0])
     if by not in columns:
         raise ValueError(f"BY must be {' or '.join(columns)}; received {by!r}")
-    places = _places(table, by, cluster_names(directory, result))
+    names = dict(enumerate(given)) if by == "class" else {}
+    if by == (usual or columns[0]):  # the clusters that `predict` gives
+        names = cluster_names(directory, result)
+    places = _places(table[by], names)
     pairs = [(folder / file, to / place / file) for file, place in zip(table["file"], places)]
     for source, target in pairs:  # all of them, before the first is made
         if not source.is_file():
@@ -252,17 +263,19 @@ def sort(
     return pd.Series(places).value_counts().sort_index().to_dict()
 
 
-def _clusters(path: Path) -> pd.DataFrame:
-    """Which image is in which cluster; a ValueError if the file is missing or damaged."""
+def _clusters(path: Path, class_names: list[str]) -> pd.DataFrame:
+    """Which image is in which cluster, or of which class, by number; a ValueError if the file is missing or damaged."""
     try:
-        table = pd.read_csv(path, dtype={"file": str}, keep_default_na=False)
+        table = pd.read_csv(path, dtype={"file": str, "class": str}, keep_default_na=False)
+        if "class" in table:
+            table["class"] = table["class"].map(class_names.index)
         return table.astype({name: int for name in table.columns if name != "file"})
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is missing or damaged ({error}): run the experiment again with FORCE=1") from error
 
 
-def _places(table: pd.DataFrame, by: str, stands: dict[int, str]) -> list[str]:
-    """The folder of each image: the number of its cluster, and the class that it stands for where that is known."""
-    width = len(str(table[by].max()))
-    said = {j: f"{j:0{width}d}" + (f" {stands[j]}" if j in stands else "") for j in table[by].unique() if j >= 0}
-    return [said.get(j, NOWHERE) for j in table[by]]
+def _places(clusters: pd.Series, names: dict[int, str]) -> list[str]:
+    """The folder of each image: the number of its cluster, and its name where it has one."""
+    width = len(str(clusters.max()))
+    said = {j: f"{j:0{width}d} {names.get(j, '')}".strip().replace("/", "-") for j in clusters.unique() if j >= 0}
+    return [results.folder_name(said.get(j, NOWHERE)) for j in clusters]

@@ -23,6 +23,7 @@ from deepcluster_tf.files import read_json
 SCHEMA = 1
 LONGEST = 150  # bytes of a folder's name, of the 255 that file systems take: what is put before and behind it fits too
 ROOT = Path("results")
+NAMES = "names.csv"  # of a run's clusters, as someone gave them when it was finished
 REFERENCE = Path(__file__).with_name("reference.json")  # what papers and peers print
 EARLY = {  # by the numbers under which early records name their papers
     "000": "annotated",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from deepcluster_tf import datasets, experiments, fitting, machine
+from deepcluster_tf.annotation.ledger import free_name
 from deepcluster_tf.experiments import Experiment, Row, counting, results
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, locked, replacing, require_writable, sha256, sweep, write_json
@@ -167,6 +169,18 @@ def is_finished(directory: Path) -> bool:
     return bool(result) and model.exists() and result.get("model_sha256") == sha256(model)
 
 
+def _set_names_aside(directory: Path, model_sha256: str) -> None:
+    """Keep the names of clusters under another name where they are those of another model."""
+    names = directory / results.NAMES
+    if names.exists() and (results.read_result(directory) or {}).get("model_sha256") != model_sha256:
+        kept = names.rename(free_name(names))
+        warnings.warn(
+            f"the clusters of {directory} are new: their names are kept in {kept.name}; make name gives others, or "
+            f"with ANSWERS={kept} the same",
+            stacklevel=3,
+        )
+
+
 def unfinish(directory: Path) -> None:
     """Make a finished run one that has not begun; its recorded result stays until the new one replaces it."""
     old = directory / "part-old-work"
@@ -226,6 +240,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     arrays, clusters = what.pop("arrays", {}), what.pop("clusters", {})
     model = directory / "model.weights.h5"
     method.save(model)
+    _set_names_aside(directory, sha256(model))
     result = {
         "schema": results.SCHEMA,
         **what,

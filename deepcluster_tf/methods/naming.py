@@ -183,13 +183,14 @@ class Naming(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._began = epoch + 1, time.perf_counter()
-        if self.ledger:
-            self.ledger.training(self._epoch, self.method.epochs, None)
+        self._tell(None)
 
     def on_train_batch_end(self, batch, logs=None):
+        self._tell((time.perf_counter() - self._began) * (self.steps - batch - 1) / (batch + 1))
+
+    def _tell(self, seconds: float | None) -> None:
         if self.ledger:
-            left = (time.perf_counter() - self._began) * (self.steps - batch - 1) / (batch + 1)
-            self.ledger.training(self._epoch, self.method.epochs, left)
+            self.ledger.training(self._epoch, self.method.epochs, seconds, self.method.unsupervised_epochs)
 
     def on_epoch_end(self, epoch, logs=None):
         start = time.perf_counter()

@@ -6,9 +6,10 @@ const TOKEN = location.search; // not a cookie, which the browser would send to 
 const $ = (id) => document.getElementById(id);
 let round = { questions: [] };
 let current = 0;
-let shown; // the name of the round that is on the page; empty while training goes on
+let shown; // the name of the round that is on the page; empty where nothing waits
 let busy = false;
 let posts = 0; // a state that was asked for before an answer is older than it
+let clicked = null; // the button that the mouse pressed last, which keeps the focus: there Enter finishes all the same
 
 const keyOf = (label) => {
   const own = round.classes.every((name) => name.length === 1 && name.toLowerCase() !== "n");
@@ -39,8 +40,10 @@ function show(state) {
 
 // While training goes on: what is under way, and for how long.
 function waitingFor(training) {
-  const next = "If there is another round, it appears here by itself.";
-  if (!training) return `Training goes on. ${next}`;
+  if (!training) return "Nothing waits to be named. If there is something, it appears here by itself.";
+  const next = training.epoch < training.first
+    ? `The first pictures appear here by themselves after epoch ${training.first}.`
+    : "If there is another round, it appears here by itself.";
   const minutes = Math.round(training.seconds / 60);
   const left = training.seconds === null ? "" : minutes < 1 ? ", less than a minute is left of it"
     : `, about ${minutes} minute${minutes > 1 ? "s are" : " is"} left of it`;
@@ -50,7 +53,9 @@ function waitingFor(training) {
 // After the last epoch nobody is asked, so that there is a round less than epochs; 0 is a finished run's.
 function roundOf(state) {
   if (!state.epoch) return "";
-  return state.training ? `Round ${state.epoch} of ${state.training.epochs - 1}, after` : "After";
+  if (!state.training) return "After";
+  const { first, epochs } = state.training;
+  return `Round ${state.epoch - first + 1} of ${epochs - first}, after`;
 }
 
 function draw(fresh) {
@@ -87,7 +92,7 @@ function draw(fresh) {
     button.classList.toggle("chosen", isChosen);
     button.setAttribute("aria-pressed", isChosen);
   }
-  $("undo").disabled = !round.order.length;
+  $("undo").setAttribute("aria-disabled", !round.order.length); // "disabled" would take the focus from it
   $("finish").disabled = answered < total;
   $("finish").textContent = answered < total ? `Finish this round (${total - answered} left)` : "Finish this round";
   [...$("all").children].forEach((button, i) => {
@@ -197,8 +202,10 @@ async function finish() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.closest("button")) return; // which it presses
-  if (!$("shortcuts").checked || $("round").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const button = event.target.closest("button");
+  if (event.key === "Enter" && button && button !== clicked) return; // which it presses
+  if (!$("shortcuts").checked || $("round").hidden) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const label = round.classes.findIndex((_, i) => keyOf(i) === event.key.toLowerCase());
   if (label >= 0) answer(label);
   else if (event.key.toLowerCase() === "n") answer(-1);
@@ -211,11 +218,19 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-$("shortcuts").checked = localStorage.getItem("shortcuts") !== "off";
+document.addEventListener("focusin", () => { clicked = null; });
+document.addEventListener("click", (event) => { // a press of Space or Enter has no detail
+  clicked = event.detail ? event.target.closest("button") : null;
+});
+try {
+  $("shortcuts").checked = localStorage.getItem("shortcuts") !== "off";
+} catch { /* a browser that keeps nothing has the keys on at every start */ }
 const showKeys = () => document.body.classList.toggle("without-keys", !$("shortcuts").checked);
 $("shortcuts").onchange = () => {
-  localStorage.setItem("shortcuts", $("shortcuts").checked ? "on" : "off");
   showKeys();
+  try {
+    localStorage.setItem("shortcuts", $("shortcuts").checked ? "on" : "off");
+  } catch { /* likewise */ }
 };
 showKeys();
 $("confidence").oninput = () => setConfidence($("confidence").value);
