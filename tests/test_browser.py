@@ -240,3 +240,30 @@ def test_a_button_that_has_nothing_left_to_do_keeps_the_focus(window, browser, d
     until(window, lambda: "0 of 2" in text(window, "where"))
     assert focused(window) == "undo"
     assert window.find_element(By.ID, "undo").get_attribute("aria-disabled") == "true"
+
+
+CONTRAST = """
+const light = (c) => c.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
+  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const behind = (e) => { const c = getComputedStyle(e).backgroundColor;
+  return c === "rgba(0, 0, 0, 0)" && e.parentElement ? behind(e.parentElement) : c; };
+return [...document.querySelectorAll("body *")]
+  .filter((e) => e.offsetParent && !e.closest(":disabled, [aria-disabled=true]"))
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .map((e) => { const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.id || e.className || e.tagName]; });
+"""
+
+
+def test_texts_can_be_read(window, browser, digits):
+    """WCAG AA: 4.5 to 1, of every text, also of what is pressed."""
+    browser.training(1, 5, None)
+    asked(browser, questions(digits, 1, 3))
+    window.get(browser.url)
+    until(window, lambda: "0 of 3" in text(window, "where"))
+    press(window, "7", Keys.ARROW_LEFT)
+    window.execute_script("document.getElementById('error').textContent = 'Not saved'")
+    found = window.execute_script(CONTRAST)
+    assert len(found) > 20 and {name for _, name in found} >= {"error", "undo", "none-hint", "where"}
+    assert [each for each in found if each[0] < 4.5] == []
