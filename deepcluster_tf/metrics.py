@@ -83,6 +83,25 @@ def accuracy(classes, clusters) -> float:
     return float(counts[matching(counts)].sum() / counts.sum())
 
 
+def balanced_accuracy(classes, clusters) -> float:
+    """The mean over the classes of the share of a class that is in its cluster, under the matching of `accuracy`.
+
+    Args:
+        classes: int (n,), 0 or more.
+        clusters: int (n,), 0 or more.
+
+    Returns:
+        a fraction in 0..1: `accuracy`, where all classes have as many images; a class without a cluster counts as 0.
+
+    Raises:
+        ValueError: lengths differ, nothing given, or an id is negative.
+    """
+    counts = confusion(classes, clusters)
+    rows, columns = matching(counts)
+    sizes = counts.sum(axis=1)
+    return float((counts[rows, columns] / np.maximum(sizes[rows], 1)).sum() / (sizes > 0).sum())
+
+
 def purity(classes, clusters) -> float:
     """Majority-class accuracy: every cluster takes its most frequent class, and several may take one.
 

@@ -475,3 +475,22 @@ def test_a_silent_client_is_given_up(program, monkeypatch, tmp_path):
     if (tmp_path / "pid").exists():
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_classes_are_thinned_by_hand(digits):
+    """Of class c the first round(n_c 10^(-c/9)) images, of training and test images alike."""
+    from deepcluster_tf.datasets import thinned
+
+    found = thinned(digits, "tail")
+    assert (found.name, found.class_names) == ("tail", digits.class_names) and found.source.endswith(", thinned")
+    for rows, theirs in ((found.train, digits.train), (found.test, digits.test)):
+        images, labels = found.images[rows], found.labels[rows]
+        want = []
+        for c in range(10):
+            mine = [i for i in range(len(digits.labels))[theirs] if digits.labels[i] == c]
+            want += mine[: round(len(mine) * 10 ** (-c / 9))]
+        np.testing.assert_array_equal(images, digits.images[sorted(want)])
+        np.testing.assert_array_equal(labels, digits.labels[sorted(want)])
+    counts = np.bincount(found.labels)
+    assert counts[0] == np.sum(digits.labels == 0) and counts[9] in (17, 18)
+    np.testing.assert_array_equal(thinned(digits, "all", ratio=1.0).images, digits.images)

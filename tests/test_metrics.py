@@ -164,3 +164,12 @@ def test_the_curve_rises_and_is_of_its_seed():
 def test_equivalent_accuracy_by_hand():
     # ari 0.25 lies halfway between the points (0.5, 0.2) and (0.6, 0.3)
     assert metrics.equivalent_accuracy(0.25, np.array([[0.1, 0], [0.5, 0.2], [0.6, 0.3]])) == pytest.approx(0.55)
+
+
+def test_balanced_accuracy_by_hand():
+    classes = [0, 0, 0, 0, 0, 0, 1, 1]
+    assert metrics.balanced_accuracy(classes, [3, 3, 3, 3, 3, 1, 1, 0]) == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert metrics.balanced_accuracy(classes, [0] * 8) == pytest.approx(0.5)  # one class has no cluster
+    assert metrics.balanced_accuracy([0, 0, 2, 2], [1, 1, 0, 0]) == 1  # a class without images does not count
+    even, clusters = np.repeat([0, 1, 2], 4), np.array([0, 0, 1, 2, 1, 1, 1, 1, 2, 2, 2, 0])
+    assert metrics.balanced_accuracy(even, clusters) == pytest.approx(metrics.accuracy(even, clusters))

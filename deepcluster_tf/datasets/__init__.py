@@ -1,4 +1,4 @@
-"""Data sets: three published ones, one that needs no download, and the user's own images.
+"""Data sets: three published ones, one with uneven classes, one that needs no download, and the user's own images.
 
 A new published data set is one entry of `PUBLISHED` and one of `checksums.json`.
 """
@@ -57,7 +57,8 @@ PUBLISHED = (
     ),
 )
 
-NAMES = (*(published.name for published in PUBLISHED), "digits")
+TAIL = "fashion-tail"
+NAMES = (*(published.name for published in PUBLISHED), TAIL, "digits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -
     Fashion-MNIST ("fashion") and MNIST ("mnist") have 60,000 training and 10,000 test images of 28x28, CIFAR-10
     ("cifar") 50,000 and 10,000 of 32x32 in colour. scikit-learn's "digits" are 1,797 images of 8x8, scaled from
     0..16 to 0..255; they have no published split, and here the first 1,500 are for training, the other 297 for
-    testing.
+    testing. "fashion-tail" is Fashion-MNIST with uneven classes (a long tail of 10:1): see `thinned`.
 
     Args:
         name: one of `NAMES`.
@@ -111,6 +112,8 @@ def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -
     """
     if name == "digits":
         return _load_digits()
+    if name == TAIL:
+        return thinned(load("fashion", data_dir, progress), TAIL)
     published = next((published for published in PUBLISHED if published.name == name), None)
     if published is None:
         raise DataError(f"expected a data set among {', '.join(NAMES)}, received {name!r}; choose one of these")
@@ -149,6 +152,30 @@ def load_folder(
     folder = Path(path).expanduser().resolve()
     images, labels, class_names, files = read_folder(folder, size, grayscale, progress, broken)
     return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files, str(folder))
+
+
+def thinned(dataset: Dataset, name: str, ratio: float = 10.0) -> Dataset:
+    """The same with uneven classes: of class c of C the first images, ratio^(-c / (C - 1)) of them.
+
+    Args:
+        dataset: with a class for every image, the training images first.
+        name: of the result.
+        ratio: how many times as many images the first class keeps as the last, 1 or more.
+
+    Returns:
+        the training and the test images thinned alike, in their order.
+    """
+    n = len(dataset.class_names)
+    kept = []
+    for rows in (dataset.train, dataset.test):
+        labels, some = dataset.labels[rows], []
+        for c in range(n):
+            mine = np.flatnonzero(labels == c)
+            some.append(mine[: round(len(mine) * ratio ** (-c / (n - 1)))])
+        kept.append(np.sort(np.concatenate(some)) + (rows.start or 0))
+    rows = np.concatenate(kept)
+    images, labels = dataset.images[rows], dataset.labels[rows]
+    return _split(name, images, labels, len(kept[0]), dataset.class_names, f"{dataset.source}, thinned")
 
 
 def _load_digits() -> Dataset:

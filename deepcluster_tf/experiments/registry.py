@@ -161,6 +161,7 @@ class Table:
         rows: in the order of the table.
         drawn: rows that figures alone show.
         seeds: how many runs of each row are wanted: seeds 0 to seeds - 1.
+        scores: what a table of clusterings without labels shows.
     """
 
     name: str
@@ -171,3 +172,4 @@ class Table:
     rows: tuple[Row, ...]
     drawn: tuple[Row, ...] = ()
     seeds: int = 1
+    scores: tuple[str, ...] = ("acc", "nmi", "ari")

@@ -235,6 +235,7 @@ def invariance(method, images: np.ndarray) -> float:
 
 def _scores(classes: np.ndarray, clusters: np.ndarray, by: str, curve: np.ndarray, whole: bool) -> dict:
     scores = metrics.scores(classes, clusters)
+    scores["balanced"] = metrics.balanced_accuracy(classes, clusters)
     scores["equivalent"] = metrics.equivalent_accuracy(scores["ari"], curve)
     which = f"all {len(classes):,} images" if whole else f"{len(classes):,} images drawn at random"
     return {

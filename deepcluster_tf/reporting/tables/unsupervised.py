@@ -12,7 +12,7 @@ from deepcluster_tf.experiments import Table, results, running
 from deepcluster_tf.reporting.tables import markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
-SCORES = {"acc": "ACC one to one", "nmi": "NMI", "ari": "ARI"}
+SCORES = {"acc": "ACC one to one", "balanced": "mean of the classes", "nmi": "NMI", "ari": "ARI"}
 
 
 def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
@@ -31,14 +31,14 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         found = running.runs_of(declared, root)
         command = experiments.get(declared.experiment).command(declared.settings)
         row = {"what": declared.label, "seeds": len(found), "command": command, "source": ""}
-        for name in SCORES:
+        for name in of.scores:
             values = [run["metrics"][f"{name}_{declared.by}"]["value"] for run in found]
             row |= results.mean_and_std(values, name)
         minutes = [_minutes(run, declared.by) for run in found]
         rows.append(row | {"minutes": float(np.mean(minutes)) if minutes else np.nan})
     for label, said in results.reference().get(of.name, {}).items():
         row = {"what": label, "seeds": 0, "command": "", "source": said.get("source", "the authors' paper or code")}
-        for name in SCORES:
+        for name in of.scores:
             row |= {name: said.get(name, np.nan), f"{name}_std": said.get(f"{name}_std", np.nan)}
         rows.append(row | {"minutes": np.nan})
     return pd.DataFrame(rows)
@@ -49,8 +49,12 @@ def _minutes(run: dict, by: str) -> float:
     return sum(run["seconds"].get(phase, 0.0) for phase in ("training", "encoding", by)) / 60
 
 
-def _cells(row: dict) -> list[str]:
-    return [row["what"], *(cell(row[name], row[f"{name}_std"]) for name in SCORES)]
+def _cells(of: Table, row: dict) -> list[str]:
+    return [row["what"], *(cell(row[name], row[f"{name}_std"]) for name in of.scores)]
+
+
+def _titles(of: Table) -> list[str]:
+    return [SCORES[name] for name in of.scores]
 
 
 def page(of: Table, root: Path | None = None) -> str:
@@ -58,18 +62,18 @@ def page(of: Table, root: Path | None = None) -> str:
     found = frame(of, root)
     ours = [
         [
-            *_cells(row),
+            *_cells(of, row),
             str(row["seeds"] or DASH),
             f"{row['minutes']:.1f}" if row["seeds"] else DASH,
             f"`{row['command']}`",
         ]
         for row in found[found["source"] == ""].to_dict("records")
     ]
-    theirs = [[*_cells(row), row["source"]] for row in found[found["source"] != ""].to_dict("records")]
+    theirs = [[*_cells(of, row), row["source"]] for row in found[found["source"] != ""].to_dict("records")]
     lines = [markdown.heading(of), ""]
-    lines += [markdown.rows(["Ours", *SCORES.values(), "seeds", "minutes", "command"], ours), ""]
+    lines += [markdown.rows(["Ours", *_titles(of), "seeds", "minutes", "command"], ours), ""]
     if theirs:
-        lines += [markdown.rows(["As others print it", *SCORES.values(), "source"], theirs), ""]
+        lines += [markdown.rows(["As others print it", *_titles(of), "source"], theirs), ""]
     lines += [of.protocol, "", *_starts(of, root), *markdown.notices(of, root), "Deviations from the papers:"]
     for method in markdown.methods_of(of):
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
@@ -94,5 +98,5 @@ def _starts(of: Table, root: Path | None) -> list[str]:
 def readme(of: Table, root: Path | None = None) -> str:
     """The scores without the details: the README's table."""
     found = frame(of, root).to_dict("records")
-    lines = [[*_cells(row), str(row["seeds"] or DASH), "as printed" if row["source"] else "ours"] for row in found]
-    return markdown.rows(["Method", *SCORES.values(), "seeds", "whose"], lines)
+    lines = [[*_cells(of, row), str(row["seeds"] or DASH), "as printed" if row["source"] else "ours"] for row in found]
+    return markdown.rows(["Method", *_titles(of), "seeds", "whose"], lines)
