@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from deepcluster_tf.experiments import TABLES, Row, Table, remote, results, sweep
+from deepcluster_tf.files import read_json
 
 REPOSITORY = Path(__file__).parents[1]
 RAW = Row("raw pixels", "digits-raw")
@@ -95,7 +96,8 @@ def test_every_row_of_every_table_has_a_folder_of_its_own():
     recorded = {(REPOSITORY / name).parent for name in listed.stdout.split("\0") if name}
     assert len(recorded) > 170
     mine = {REPOSITORY / job.directory for job in jobs}
-    missing = {path for path in recorded if path not in mine and int(path.name.removeprefix("seed-")) < 5}
+    known = {path for path in recorded if "counted" in read_json(path / "result.json")}  # of the guide's table
+    missing = {path for path in recorded - known if path not in mine and int(path.name.removeprefix("seed-")) < 5}
     assert not missing, f"recorded, but of no row: {missing}"
 
 

@@ -47,8 +47,10 @@ def page(root: Path | None = None) -> str:
         papers[table.paper].append(
             {"name": name, "html": _html(tables.page(table, root)), "figures": _figures(table, root)}
         )
+    shown = {figure["file"] for of in papers.values() for table in of for figure in table["figures"]}
     return pages.render(
         "overview.html",
+        others=[figure for figure in _drawn(root) if figure["file"] not in shown],
         papers=[{"cite": experiments.paper(name).cite(), "name": name, "tables": of} for name, of in papers.items()],
         runs=[_line(run, rows[_place(run).rpartition("/")[0]]) for run in runs],
         tables=list(TABLES),
@@ -69,13 +71,15 @@ def _html(text: str) -> str:
 
 
 def _figures(table: Table, root: Path) -> list[dict[str, str]]:
-    """The files of a table's figures and what they show; found by their names, as its page says."""
+    """The figures of a table, found by their names, as its page says."""
     named = tuple(dict.fromkeys([table.name, *(f"{experiment.name}-" for experiment in experiments_of(table))]))
-    return [
-        {"file": path.name, "alt": path.stem.replace("-", " ")}
-        for path in sorted((root / "figures").glob("*.png"))
-        if path.name.startswith(named)
-    ]
+    return [figure for figure in _drawn(root) if figure["file"].startswith(named)]
+
+
+def _drawn(root: Path) -> list[dict[str, str]]:
+    """The files of all figures, and what they show."""
+    files = sorted(path.name for path in (root / "figures").glob("*.png"))
+    return [{"file": name, "alt": name.removesuffix(".png").replace("-", " ")} for name in files]
 
 
 def _rows_of_runs() -> dict[str, list[tuple[str, Row]]]:
