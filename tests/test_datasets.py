@@ -98,7 +98,7 @@ def test_digits_need_no_download_and_span_the_bytes():
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(datasets.DataError) as error:
         datasets.load("imagenet")
-    assert "fashion, mnist, cifar, digits" in one_line(error) and "'imagenet'" in one_line(error)
+    assert "fashion, mnist, cifar, fashion-tail, digits" in one_line(error) and "'imagenet'" in one_line(error)
     assert datasets.NAMES == ("fashion", "mnist", "cifar", "digits")
 
 
