@@ -99,7 +99,7 @@ def test_unknown_name_lists_the_known_ones():
     with pytest.raises(datasets.DataError) as error:
         datasets.load("imagenet")
     assert "fashion, mnist, cifar, fashion-tail, digits" in one_line(error) and "'imagenet'" in one_line(error)
-    assert datasets.NAMES == ("fashion", "mnist", "cifar", "digits")
+    assert datasets.NAMES == ("fashion", "mnist", "cifar", "fashion-tail", "digits")
 
 
 def test_importing_costs_no_tensorflow():
