@@ -408,7 +408,7 @@ def _unsupervised(data: str, title: str, *rows: Row) -> Table:
 
 _LITE = {"backbone": "EfficientNetLite2"}
 _UNEVEN = Table(
-    "fashion-tail", "Singh", "unsupervised", "uneven classes: Fashion-MNIST thinned to a long tail, and clusterings",
+    "fashion-tail", "Singh", "unsupervised", "uneven classes, Fashion-MNIST thinned to a long tail, by methods",
     "Fashion-MNIST, of whose classes, in their order, ever fewer images are kept: all T-shirts, a tenth of the ankle "
     "boots. Beside ACC, which large classes rule, stands the mean over the classes of the share that is in a class's "
     "own cluster. SCAN asks for even clusters by the weight of its entropy, 5 in the paper; a smaller one lets them "
