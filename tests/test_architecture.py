@@ -68,6 +68,18 @@ def test_every_room_has_its_arrows():
     graphlib.TopologicalSorter(ARROWS).prepare()  # raises CycleError
 
 
+def test_the_guide_lists_every_room_below_those_it_imports():
+    guide = (ROOT / "results" / "guides" / "adding.md").read_text().partition("| room |")[2]
+    rooms = [
+        re.sub(r"\.py$|/$", "", name)
+        for line in re.findall(r"^\| (`.*?) \|", guide, re.M)
+        for name in line.split("`")[1::2]
+    ]
+    assert sorted(rooms) == sorted(ARROWS)
+    for place, room in enumerate(rooms):
+        assert ARROWS[room] <= set(rooms[:place]), room
+
+
 @pytest.mark.parametrize("room", ARROWS)
 def test_imports_go_one_way(room):
     paths = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else [*(PACKAGE / room).rglob("*.py")]
