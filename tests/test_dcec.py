@@ -293,6 +293,7 @@ np.savez({path!r}, **found)
 """
 
 
+@pytest.mark.slow
 def test_two_devices_agree_with_one(tmp_path):
     code = MIRRORED.format(tests=str(Path(__file__).parent), path=str(tmp_path / "found.npz"))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)

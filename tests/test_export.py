@@ -80,13 +80,18 @@ def test_signatures_give_what_dcec_gives(loaded, fitted, digits):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Raw(n_components=5, n_init=1),
-        lambda: Control(size=4, n_components=5, n_init=1),
-        lambda: Autoencoder(max_epochs=1, n_init=1),
-        lambda: Siamese(filters=(8,), embedding_dim=6, epochs=1, n_components=3, n_init=1),
-        lambda: Siamese(filters=(8,), embedding_dim=6, epochs=1, comparison="contrastive", n_init=1),
+        pytest.param(lambda: Raw(n_components=5, n_init=1), id="raw"),
+        pytest.param(
+            lambda: Siamese(filters=(8,), embedding_dim=6, epochs=1, n_components=3, n_init=1), id="representation"
+        ),
+        pytest.param(lambda: Control(size=4, n_components=5, n_init=1), id="control", marks=pytest.mark.slow),
+        pytest.param(lambda: Autoencoder(max_epochs=1, n_init=1), id="autoencoder", marks=pytest.mark.slow),
+        pytest.param(
+            lambda: Siamese(filters=(8,), embedding_dim=6, epochs=1, comparison="contrastive", n_init=1),
+            id="contrastive",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["raw", "control", "autoencoder", "representation", "contrastive"],
 )
 def test_signatures_give_what_an_encoding_gives(loaded, digits, make):
     images = digits.images[:33]

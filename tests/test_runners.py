@@ -31,6 +31,7 @@ def metrics(folder):
     return json.loads(next(folder.glob("results/runs/*/*/seed-0/result.json")).read_text())["metrics"]
 
 
+@pytest.mark.slow
 def test_a_closed_and_a_plain_terminal_and_another_keras_change_nothing(here, tmp_path_factory):
     """Of one run each: the numbers are those of an ordinary one, and the command ends well."""
     ordinary = run(RAW, here, capture_output=True, text=True)

@@ -156,6 +156,7 @@ def test_a_collapse_is_noticed(blobs):
     assert any("heads collapsed" in notice for notice in method.notices_)
 
 
+@pytest.mark.slow
 def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
     settings = {**SMALL, "epochs": 2, "self_labelling_epochs": 1}
     first = SCAN(**settings).fit(blobs[0], directory=tmp_path / "a", shared=tmp_path / "s", progress=False)

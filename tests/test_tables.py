@@ -227,7 +227,7 @@ def test_fill_replaces_what_is_between_the_comments():
         markdown.fill(text, "table z", "new")
 
 
-UNSUPERVISED = ("pretrained", "cifar-unsupervised", "fashion-unsupervised", "mnist-unsupervised")
+UNSUPERVISED = ("pretrained", "cifar-unsupervised", "fashion-unsupervised", "mnist-unsupervised", "fashion-tail")
 
 
 def test_clusterings_without_labels_by_hand(tmp_path, monkeypatch):
