@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.offsetbox import AnnotationBbox
 from PIL import Image
 
 from deepcluster_tf import datasets, experiments
@@ -158,6 +159,8 @@ def test_what_the_figures_of_encodings_show(figures, tmp_path, monkeypatch):
     *curves, plateau = figures[-1].axes[0].lines
     assert all(curve.get_ydata().tolist() == [0.69, 0.5] for curve in curves) and len(curves) == 3
     assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()  # a colour a title, a line a seed
+    assert curves[0].get_marker() == curves[1].get_marker() != curves[2].get_marker()
+    assert all(curve.get_zorder() > plateau.get_zorder() for curve in curves)  # a network that stays there is seen
     assert plateau.get_ydata()[0] == pytest.approx(np.log(2))
     assert [text.get_text() for text in figures[-1].legends[0].texts[:2]] == ["one", "other"]
     drawing.simulation(run, {"one": {"k-means": [0.2, 0.4]}, "other": {"k-means": [0.1]}}, None)
@@ -172,6 +175,13 @@ def test_what_the_figures_of_encodings_show(figures, tmp_path, monkeypatch):
     drawn = {"points": np.float16([[0, 0], [1, 1], [2, 2]]), "classes": np.int16([0, 1, 0])}
     monkeypatch.setattr(drawing, "projection", lambda run: drawn)
     drawing.thumbnails(run, {"rows": [1], "thumbnails": np.zeros((1, 2, 2, 3), np.uint8)}, "a title", None)
+    assert not [each for each in figures[-1].axes[0].artists if isinstance(each, AnnotationBbox)]  # the name is there
+    between = {"rows": [0, 1], "thumbnails": np.zeros((2, 2, 2, 3), np.uint8)}
+    drawn["points"] = np.float16([[0, 0], [1, 1], [2, 2], [2, 2]])
+    drawn["classes"] = np.int16([0, 1, 0, 0])
+    drawing.thumbnails(run, between, "a title", None)
+    boxes = [each for each in figures[-1].axes[0].artists if isinstance(each, AnnotationBbox)]
+    assert [tuple(box.xy) for box in boxes] == [(0, 0)]
     dots = figures[-1].axes[0].collections[0]
     for place, colour in zip(dots.get_offsets(), dots.get_facecolors()):
         assert to_hex(colour) == drawing.COLOURS[drawn["classes"][int(place[0])]]

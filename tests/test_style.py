@@ -68,9 +68,20 @@ def seen(colours, by):
 def test_colours_stay_apart_for_every_reader(by):
     found = seen([*style.COLOURS, "white"], by)
     distances = [np.linalg.norm(a - b) for i, a in enumerate(found) for b in found[:i]]
-    assert len(style.COLOURS) == 10 and min(distances) >= 20
+    assert len(style.COLOURS) == 10 and min(distances) >= 20.5
     lines = seen(style.LINES, by)
     assert len(lines) == 8 and (lines[:, 0] < 82).all()  # lightness, beside 100 of the paper
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 9, 20])
+def test_no_two_lines_look_alike_and_a_later_one_is_thinner(n):
+    found = style.looks(n)
+    widths = [look["lw"] for look in found]
+    assert len(found) == n and widths == sorted(widths, reverse=True)
+    assert len({(look["color"], look["marker"], look["lw"]) for look in found}) == n
+    assert len({look["marker"] for look in found}) == len({look["color"] for look in found}) == min(n, 8)
+    assert not any("markevery" in look for look in found)  # of a few points, each is marked
+    assert len({look["markevery"] for look in style.looks(n, dense=True)}) == n
 
 
 def test_a_map_names_its_classes_where_their_points_are():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import LINES, blank, rows_of_images, save
+from deepcluster_tf.reporting.figures.style import blank, looks, rows_of_images, save
 
 NOT_YET = "not recorded yet:\nmake mnist-vae-table"
 
@@ -22,14 +22,12 @@ def curve(runs: list[dict], file: str, x: str, y: str) -> pd.DataFrame:
     return pd.DataFrame({"x": table[x].mean(), "mean": table[y].mean(), "std": table[y].std().fillna(0)})
 
 
-def _draw(axes, found: pd.DataFrame, label: str, colour: str, **how) -> None:
-    axes.errorbar(
-        found["x"], found["mean"], found["std"], label=label, color=colour, marker="o", ms=4, capsize=2, **how
-    )
+def _draw(axes, found: pd.DataFrame, label: str, look: dict, **how) -> None:
+    axes.errorbar(found["x"], found["mean"], found["std"], label=label, capsize=2, elinewidth=1.2, **look, **how)
 
 
 def _printed(axes, points: list, label: str, colour: str) -> None:
-    axes.plot(*np.transpose(points), label=label, color=colour, marker="s", mfc="white", ls="--", ms=4)
+    axes.plot(*np.transpose(points), label=label, color=colour, marker="s", mfc="white", ls="--", ms=4, zorder=3)
 
 
 def _finish(axes, path: Path, title: str, x: str, y: str, empty: bool) -> Path:
@@ -68,11 +66,11 @@ def accuracy_by_epoch(table: Table, printed: dict, root: Path, path: Path) -> Pa
         "the same, 16 clusters, six epochs": _row(table, n_clusters=16, clustering="mixture", depth=1, epochs=6),
     }
     drawn = 0
-    for (label, row), colour in zip(ways.items(), LINES):
+    for (label, row), look in zip(ways.items(), looks(len(ways))):
         runs = running.runs_of(row, root)
         if runs:
-            _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} (seeds: {len(runs)})", colour)
-            _draw(below, curve(runs, "history.csv", "epoch", "annotations"), label, colour)
+            _draw(axes, curve(runs, "history.csv", "epoch", "test_acc"), f"{label} (seeds: {len(runs)})", look)
+            _draw(below, curve(runs, "history.csv", "epoch", "annotations"), label, look)
             drawn += 1
     _printed(axes, printed["figure_4"], "k-means, paper (which counts six epochs)", "black")
     return _finish(
@@ -87,14 +85,14 @@ def reconstruction_by_z_dim(table: Table, printed: dict, root: Path, path: Path)
         "reconstruction_acc": "ours, a reader sure by 0.7",
         "reconstruction_acc_guessed": "ours, a reader however unsure",
     }
-    for (score, label), colour in zip(ways.items(), LINES):
+    for (score, label), look in zip(ways.items(), looks(len(ways))):
         rows = []
         for z, runs in found.items():
             values = [run["metrics"][score]["value"] for run in runs if score in run["metrics"]]
             if values:
                 rows.append({"x": z, **results.mean_and_std(values, "mean")})
         if rows:
-            _draw(axes, pd.DataFrame(rows).rename(columns={"mean_std": "std"}).fillna(0), label, colour)
+            _draw(axes, pd.DataFrame(rows).rename(columns={"mean_std": "std"}).fillna(0), label, look)
             drawn += 1
     _printed(axes, printed["figure_5"], "paper, a person", "black")
     axes.set_xticks(list(found))
@@ -106,17 +104,17 @@ def reconstruction_by_epoch(table: Table, printed: dict, root: Path, path: Path)
     """Reconstruction accuracy every 300 steps, with and without names (Figure 6)."""
     axes, drawn = _axes(), 0
     ways = (
-        ("with names (mixture, 40 clusters)", _named(table, 40), LINES[3], None),
-        ("with names (k-means)", _row(table), LINES[0], "figure_6_semi_supervised"),
-        ("without", _row(table, gamma=0.0), LINES[2], "figure_6_unsupervised"),
+        ("with names (k-means)", _row(table), "figure_6_semi_supervised"),
+        ("with names (mixture, 40 clusters)", _named(table, 40), None),
+        ("without", _row(table, gamma=0.0), "figure_6_unsupervised"),
     )
-    for label, row, colour, beside in ways:
+    for (label, row, beside), look in zip(ways, looks(len(ways))):
         runs = running.runs_of(row, root)
         if runs:
-            _draw(axes, curve(runs, "readings.csv", "epoch", "reconstruction_acc"), f"{label}, ours", colour)
+            _draw(axes, curve(runs, "readings.csv", "epoch", "reconstruction_acc"), f"{label}, ours", look)
             drawn += 1
         if beside:
-            _printed(axes, printed[beside], f"{label.partition(' (')[0]}, paper", colour)
+            _printed(axes, printed[beside], f"{label.partition(' (')[0]}, paper", look["color"])
     title = "MNIST: reconstructions that can be read, with and without names"
     return _finish(axes, path, title, "epoch", "share of 128 validation images", not drawn)
 
@@ -124,12 +122,13 @@ def reconstruction_by_epoch(table: Table, printed: dict, root: Path, path: Path)
 def accuracy_by_annotations(table: Table, root: Path, path: Path) -> Path:
     """Test accuracy against the pictures named so far: centres of clusters beside single images."""
     axes, drawn = _axes(), 0
-    for row, colour in zip([row for row in table.rows if row.curve], LINES):
+    rows = [row for row in table.rows if row.curve]
+    for row, look in zip(rows, looks(len(rows))):
         runs = running.runs_of(row, root)
         if runs:
             found = curve(runs, "history.csv", "annotations", "test_acc")
             found["x"] = found["x"].shift(fill_value=0)  # an epoch learns from the names given before it
-            _draw(axes, found, row.curve, colour, ls="-" if row.settings.get("query") is None else ":")
+            _draw(axes, found, row.curve, look, ls="-" if row.settings.get("query") is None else ":")
             drawn += 1
     title = "MNIST: what naming a picture buys"
     return _finish(axes, path, title, "pictures named so far", "accuracy on the test images (fraction)", not drawn)

@@ -11,7 +11,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import Row, Table, results, running
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import COLOURS, LINES, blank, projection, rows_of_images, save, scatter
+from deepcluster_tf.reporting.figures.style import COLOURS, blank, looks, projection, rows_of_images, save, scatter
 from deepcluster_tf.reporting.tables.clusterings import WAYS
 
 
@@ -40,16 +40,15 @@ def losses(runs: dict[str, list[dict]], path: Path) -> Path:
     """Loss of the pairs as training goes on, with the plateau of a network that answers 0.5 to everything.
 
     Args:
-        runs: title -> runs of several seeds, a line each, in one colour.
+        runs: title -> runs of several seeds, a line each, that look alike.
         path: the file.
     """
     figure, axes = plt.subplots(figsize=(7.2, 5.6), layout="constrained")
-    widths = np.linspace(3.2, 0.9, len(runs))  # what is drawn later is thinner: it hides nothing
-    for (title, seeds), colour, width in zip(runs.items(), LINES, widths):
+    for (title, seeds), look in zip(runs.items(), looks(len(runs), dense=True)):
         for label, run in zip([title, *[None] * len(seeds)], seeds):
             curve = read_csv(run["directory"] / "curve.csv", ("epoch", "pairs_loss"))
-            axes.plot(curve["epoch"], curve["pairs_loss"], color=colour, lw=width, label=label)
-    axes.axhline(np.log(2), color="black", lw=1, ls=":", zorder=3, label="answering 0.5 (ln 2)")
+            axes.plot(curve["epoch"], curve["pairs_loss"], label=label, **look)
+    axes.axhline(np.log(2), color="black", lw=1, ls=":", zorder=1, label="answering 0.5 (ln 2)")
     axes.set(xlabel="epoch", ylabel="binary cross-entropy of the pairs (nats)", xscale="log")
     axes.set_title("CIFAR-10: telling views apart, a line a seed")
     axes.grid(alpha=0.3, which="both")
@@ -95,9 +94,12 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
         return save(figure, path)
     points = drawn["points"].astype(np.float32)
     scatter(axes, points, drawn["classes"], run["class_names"], size=2)
-    for i in _apart(points[kept["rows"]], 0.035 * np.ptp(points, axis=0).max()):
+    places, span = points[kept["rows"]], np.ptp(points, axis=0)
+    names = np.array([text.get_position() for text in axes.texts])
+    clear = (np.abs(places[:, None] - names) > (0.065, 0.025) * span).any(axis=2).all(axis=1)  # no image under a name
+    for i in np.flatnonzero(clear)[_apart(places[clear], 0.035 * span.max())]:
         image = OffsetImage(kept["thumbnails"][i].squeeze(), zoom=0.6)
-        axes.add_artist(AnnotationBbox(image, points[kept["rows"][i]], frameon=False))
+        axes.add_artist(AnnotationBbox(image, places[i], frameon=False))
     axes.set_title(f"{title}: UMAP of all encodings")
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, run["class_names"])]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, title="class")

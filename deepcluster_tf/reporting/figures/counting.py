@@ -8,24 +8,24 @@ import matplotlib.pyplot as plt
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import results
-from deepcluster_tf.reporting.figures.style import LINES, save
+from deepcluster_tf.reporting.figures.style import looks, save
 
 
 def silhouettes(found: dict[str, tuple[dict, int]], path: Path) -> Path:
-    """A line for each data set, its best number as a dot, the number of its classes as a dashed line.
+    """A line for each data set, its best number as a full marker, the number of its classes as a hollow one.
 
     Args:
         found: title -> what a run recorded as "counted", and its number of classes, 0 where none is known.
         path: the file.
     """
     figure, axes = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
-    for (title, (counted, classes)), colour, marker in zip(found.items(), LINES, "osD^vPXh"):
+    for (title, (counted, classes)), look in zip(found.items(), looks(len(found))):
         values = dict(zip(counted["candidates"], counted["silhouettes"]))
         best = counted["n_clusters"]
-        axes.plot(values.keys(), values.values(), color=colour, label=f"{title}: {best}")
-        axes.plot(best, values[best], marker, color=colour, ms=9, mec="white")
-        if classes in values:
-            axes.plot(classes, values[classes], marker, color=colour, ms=9, mfc="white", mew=1.5)
+        axes.plot(values.keys(), values.values(), **look | {"marker": ""})
+        axes.plot(best, values[best], label=f"{title}: {best}", **look | {"ms": 9})
+        if classes in values:  # around the full one, where both are at the same number
+            axes.plot(classes, values[classes], **look | {"ms": 14, "mfc": "none", "mec": look["color"], "mew": 1.5})
     known = any(classes for _, classes in found.values())
     said = "full: the number that suggests itself" + ("; hollow: that of the classes" if known else "")
     axes.set(xlabel="number of clusters", ylabel="mean silhouette in UMAP space (-1 to 1)", title=f"How many? {said}")

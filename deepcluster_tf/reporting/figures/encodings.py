@@ -9,27 +9,25 @@ import numpy as np
 
 from deepcluster_tf.experiments import Table, results
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.style import LINES, confusion_matrix, rows_of_images, save
+from deepcluster_tf.reporting.figures.style import confusion_matrix, looks, rows_of_images, save
 
 NAMES = {"kmeans": "k-means", "mixture": "Gaussian mixture"}
 
 
 def losses(runs: list[dict], path: Path) -> Path:
-    """Training and validation loss against epochs, a colour a seed (Akula, section 5.2)."""
+    """Training and validation loss against epochs, a colour and a marker a seed (Akula, section 5.2)."""
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    widths = np.linspace(3.2, 1, len(runs))  # a later seed is thinner: it hides no other
-    for run, colour, width in zip(runs, LINES, widths):
+    kept = {"marker": "*", "ms": 14, "mec": "black", "ls": "", "zorder": 3}
+    for run, look in zip(runs, looks(len(runs), dense=True)):
         history = read_csv(run["directory"] / "history.csv")
         for name, label, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
             if name in history:
-                axes.plot(
-                    history["epoch"], history[name], style, color=colour, lw=width, label=f"{label}, seed {run['seed']}"
-                )
+                axes.plot(history["epoch"], history[name], ls=style, label=f"{label}, seed {run['seed']}", **look)
         if "val_loss" in history:
             best = history.loc[history["val_loss"].idxmin()]
-            axes.plot(best["epoch"], best["val_loss"], "o", color=colour)
+            axes.plot(best["epoch"], best["val_loss"], color=look["color"], **kept)
     if "val_loss" in history:
-        axes.plot([], [], "o", color="grey", label="epoch whose weights are kept")
+        axes.plot([], [], color="white", label="epoch whose weights are kept", **kept)
     axes.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
     axes.set_title(f"{_title(runs[0])}: loss{' until early stopping' if 'val_loss' in history else ''}")
     axes.grid(alpha=0.3, which="both")

@@ -8,10 +8,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from deepcluster_tf.experiments import Table
-from deepcluster_tf.reporting.figures.style import LINES, save
+from deepcluster_tf.reporting.figures.style import looks, save
 from deepcluster_tf.reporting.tables import labels
-
-MARKERS = "osD^vP"
 
 
 def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
@@ -22,18 +20,12 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
         title: of the figure. path: the file.
     """
     figure, axes = plt.subplots(figsize=(7.6, 5.2), layout="constrained")
-    for (what, rows), colour, marker in zip(found.groupby("what", sort=False), LINES, MARKERS):
+    lines = found.groupby("what", sort=False)
+    for (what, rows), look in zip(lines, looks(len(lines))):
         rows = rows[rows["seeds"] > 0]
         if len(rows):
-            axes.errorbar(
-                rows["amount"],
-                rows["acc"],
-                rows["acc_std"].fillna(0),
-                color=colour,
-                marker=marker,
-                capsize=3,
-                label=what,
-            )
+            error = rows["acc_std"].fillna(0)
+            axes.errorbar(rows["amount"], rows["acc"], error, capsize=3, elinewidth=1.2, label=what, **look)
     unit = found["labels"].iloc[0].split()[-1]
     told = {"%": "images whose label is told (%)", "class": "images of each class whose label is told"}
     over = "ACC over the other images" if unit in told else "accuracy over the test images"

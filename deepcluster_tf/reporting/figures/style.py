@@ -2,8 +2,9 @@
 a projection.
 
 The ten class colours stay apart for every reader: in CAM02-UCS, where a unit is about the least difference that is
-seen, any two of them, and each and the white behind, are 20 or more apart, also as deuteranopes, protanopes and
-tritanopes see them. They were found by a search for ten with the largest of such least distances.
+seen, the least distance between any two of them, or one and the white behind, is 20.6, also as deuteranopes, protanopes
+and tritanopes see them. They were found by a search for ten with the largest of such least distances. Colour is never
+alone: lines have markers too, and maps the names of their classes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ COLOURS = (
     "#4e9db1", "#ebb14e", "#890000", "#b1c4b1", "#9d4eff", "#896262", "#d83b00", "#4e00b1", "#4e3b4e", "#76d8ff",
 )  # fmt: skip
 LINES = tuple(colour for colour in COLOURS if colour not in ("#b1c4b1", "#76d8ff"))  # these are too pale for a thin one
+MARKERS = "osD^vPXh"
 METADATA = {  # of a file, without its date and who wrote it: the same picture is the same file
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -33,6 +35,22 @@ METADATA = {  # of a file, without its date and who wrote it: the same picture i
 }
 
 FEW = 30  # images, for which UMAP's fifteen neighbours are no neighbourhood
+
+
+def looks(n: int, dense: bool = False) -> list[dict]:
+    """How each of n lines is drawn: its colour, marker and width; what is drawn later is thinner and hides nothing.
+
+    Args:
+        n: how many lines.
+        dense: whether they have so many points that only some are marked, those of each line beside the others'.
+    """
+    return [
+        {
+            "color": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)], "ms": 6, "mec": "white", "mew": 0.6,
+            "lw": width, **({"markevery": (0.12 * i / n, 0.12)} if dense else {}),
+        }
+        for i, width in enumerate(np.linspace(3.2, 1.2, n))
+    ]  # fmt: skip
 
 
 def confusion_matrix(axes, counts: np.ndarray, class_names) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from deepcluster_tf.experiments import Row, Table, running
 from deepcluster_tf.files import read_csv, read_npz
 from deepcluster_tf.reporting.figures.clusterings import searches
-from deepcluster_tf.reporting.figures.style import COLOURS, LINES, confusion_matrix, save
+from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, looks, save
 from deepcluster_tf.reporting.tables import unsupervised
 
 STAGES = {
@@ -62,9 +62,9 @@ def losses(seeds: list[dict], title: str, path: Path) -> Path:
     """The loss of each of SCAN's stages as training goes on, a line a seed."""
     figure, panels = plt.subplots(1, len(STAGES), figsize=(9.6, 4), layout="constrained")
     for axes, (stage, what) in zip(panels, STAGES.items()):
-        for run, colour, width in zip(seeds, LINES, np.linspace(3.2, 1, len(seeds))):  # no seed hides another
+        for run, look in zip(seeds, looks(len(seeds), dense=True)):
             curve = read_csv(run["directory"] / f"{stage}.csv", ("epoch", "loss"))
-            axes.plot(curve["epoch"], curve["loss"], color=colour, lw=width, label=f"seed {run['seed']}")
+            axes.plot(curve["epoch"], curve["loss"], label=f"seed {run['seed']}", **look)
         axes.set(xlabel="epoch", ylabel="loss (nats)", title=f"{stage}: {what}")
         axes.title.set_fontsize(10)
         axes.grid(alpha=0.3)
