@@ -2,7 +2,7 @@
 
 The number is the one with the greatest mean silhouette in UMAP space, of the pixels or of a frozen backbone's features.
 Tried on data whose number is known, the Davies-Bouldin index chose the same, the density of points (HDBSCAN) and the
-stability under halving fewer, and the likelihood of a mixture (BIC) the most that it was offered.
+stability under halving fewer as a rule, and the likelihood of a mixture (BIC) more.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
 
     A page is any Markdown file in the results folder or in its `methods` and `guides`. Where it has a comment such as
     `<!-- table fashion-dcec: ... -->`, what stands until the comment `<!-- end -->` is written anew: a table in brief,
-    the deviations of a method by the name of its file, how long the experiments took, or how many
-    clusters were counted.
+    the deviations of a method by the name of its file, the commands that there are, how long the experiments took, or
+    how many clusters were counted.
 
     Args:
         readme: the README.

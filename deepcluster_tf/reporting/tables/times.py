@@ -64,7 +64,7 @@ def frame(root: Path | None = None) -> pd.DataFrame:
         root: the results folder.
 
     Returns:
-        "experiment", "what", "runs", "median", "least", "most", and "before": minutes of an autoencoder that is trained
+        "experiment", "runs", "median", "least", "most", and "before": minutes of an autoencoder that is trained
         once and shared, NaN where there is none.
     """
     rows = []
