@@ -1,13 +1,16 @@
 """README and pages keep their word: their Python runs, their tables are those of the results, their commands exist."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepcluster_tf import experiments
 from deepcluster_tf.command import targets
@@ -190,17 +193,39 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
     assert float(re.search(r"ACC (0\.\d+)", said)[1]) > 0.8
 
 
+RUNS = {" ".join(words) for path in PAGES for words in commands(path.read_text()) if words[0] in EXPERIMENTS}
+ASKED = ("ANNOTATOR=browser", "ANSWERS=", "CLASSES=")  # a person answers: tests/test_browser.py, test_annotated.py
+
+
+@pytest.fixture(scope="module")
+def place(digits, tmp_path_factory):
+    """Where the commands of the pages run, so that they have pretrained networks and features in common."""
+    root = tmp_path_factory.mktemp("commands")
+    for i, (image, label) in enumerate(zip(digits.images[:320, ..., 0], digits.labels % 5, strict=False)):
+        (root / "sorted" / f"class {label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.kron(image, np.ones((4, 4), np.uint8))).save(root / "sorted" / f"class {label}" / f"{i}.png")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", sorted(run for run in RUNS if not any(word in run for word in ASKED)))
+def test_every_experiment_of_a_page_runs(words, place):
+    """On its small budget, as `make` calls it; folders of photographs are played by 320 digits."""
+    given = [re.sub("IMAGES=.*", f"IMAGES={place}/sorted", word) for word in words.split() if word != "QUICK=1"]
+    command = [sys.executable, "-m", "runners.run", *given, "QUICK=1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    name = given[0]
+    assert [*place.glob(f"results/runs/{name}/quick*/seed-*/result.json")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", sorted({w[0] for p in PAGES for w in commands(p.read_text()) if w[0].startswith("digits-")})
+    "name", sorted({w[0] for p in PAGES for w in commands(p.read_text()) if w[0].endswith("-table")})
 )
-def test_every_digits_command_runs(name, tmp_path):
-    if name == "digits-linear":
-        pytest.skip("it is of an example, which tests/test_new_method.py carries out")
-    from deepcluster_tf.command.run import carry_out
-    from deepcluster_tf.experiments import results
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "ROOT", tmp_path)
-        carry_out(name, {"QUICK": "1"})
-    assert len(results.all_results(tmp_path, budget="quick")) == 1
+def test_every_table_of_a_page_says_what_it_would_run(name, place):
+    command = [sys.executable, "-m", "runners.run", name, "DRY=1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and "to run" in done.stdout, done.stderr[-2000:]

@@ -15,12 +15,14 @@ TO_RUN = {  # the first command of each method -> what it is, and its page
     "fashion-dcec SUP=0.01": (
         "SDCEC: an autoencoder, a clustering layer, some labels; `mnist-dcec`, `digits-dcec`", "dcec"
     ),
-    "fashion-ae": ("Akula: k-means and mixtures on encodings; `fashion-raw`: on pixels", "autoencoder"),
+    "fashion-ae": ("Akula: k-means and mixtures on encodings", "autoencoder"),
+    "fashion-raw": ("the same on pixels", "raw"),
     "mnist-vae": ("a VAE whose cluster centres a reader names, or you: `ANNOTATOR=browser`", "vae"),
     "cifar-similarity": (
-        "Schultz, Singh: encodings of CIFAR-10; `cifar-representation`, `cifar-control`, `cifar-ae`, `cifar-resnet`",
+        "Schultz, Singh: encodings of CIFAR-10; `cifar-representation`, `cifar-ae`, `cifar-resnet`",
         "siamese",
     ),
+    "cifar-control": ("the same images scaled down", "control"),
     "cifar-frozen": (
         "features of a pretrained network, clustered (they take ten minutes once); `fashion-frozen`, `mnist-frozen`",
         "frozen",
@@ -28,10 +30,10 @@ TO_RUN = {  # the first command of each method -> what it is, and its page
     "cifar-scan BACKBONE=EfficientNetLite2": ("SCAN's heads on them; without `BACKBONE`: from nothing, hours", "scan"),
     "cifar-deepcluster": ("a network that learns the clusters of its own features", "deepcluster"),
     "cifar-dec": ("DCEC's clustering layer on a contrastive encoder", "dec"),
-    "fashion-fixmatch SUP=0.01": (
-        "few labels; `fashion-classifier`: plain classifiers; `mnist-names`: a handful of names; `fashion-umap`: no "
-        "network", "fixmatch",
-    ),
+    "fashion-umap": ("no network at all: UMAP and a mixture; `mnist-umap`, `cifar-umap`", "umap"),
+    "fashion-fixmatch SUP=0.01": ("few labels, or none: a network that learns from its own sure answers", "fixmatch"),
+    "fashion-classifier SUP=0.01": ("plain classifiers on the same labels", "classifier"),
+    "mnist-names PICTURES=20": ("a handful of names; `fashion-names`", "names"),
 }  # fmt: skip
 
 
