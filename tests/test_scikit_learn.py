@@ -22,7 +22,7 @@ NOT_PASSED = {
 
 
 class Rows:
-    """Features (n, d) as images (n, 8, 8d, 1) of d grey patches; before a method's class, it takes what the checks give."""
+    """Features (n, d) as images (n, 8, 8d, 1) of d grey patches, before a method's class."""
 
     def _drawn(self, rows, fitted=False) -> np.ndarray:
         if getattr(rows, "ndim", 2) == 4:  # from within a fit
