@@ -188,6 +188,25 @@ def test_images_in_many_forms(form, easy):
     np.testing.assert_array_equal(found, easy[0][:20])
 
 
+@pytest.mark.parametrize("batch", [0, 7])
+def test_a_dataset_larger_than_memory_goes_to_a_file(batch, easy, monkeypatch):
+    given_images = tf.data.Dataset.from_tensor_slices(easy[0][:20])
+    given_images = given_images.batch(batch) if batch else given_images
+    monkeypatch.setattr("deepcluster_tf.machine.LARGE", 0.0)
+    found = given.images_of(given_images)
+    assert isinstance(found, np.memmap) and found.shape == (20, 16, 16, 1)
+    np.testing.assert_array_equal(found, easy[0][:20])
+
+
+def test_a_dataset_of_unlike_images_is_refused():
+    unlike = tf.data.Dataset.from_generator(
+        lambda: iter([np.zeros((4, 4, 1), np.uint8), np.zeros((4, 8, 1), np.uint8)]),
+        output_signature=tf.TensorSpec((4, None, 1), tf.uint8),
+    )
+    with pytest.raises(ValueError, match=r"must be alike; received uint8 \(4, 4, 1\) and uint8 \(4, 8, 1\)"):
+        given.images_of(unlike)
+
+
 def test_images_mapped_from_a_file_are_not_copied(easy, tmp_path):
     np.save(tmp_path / "images.npy", easy[0])
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

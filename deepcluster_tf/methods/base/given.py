@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pandas as pd
+
+from deepcluster_tf.machine import is_large
 
 
 def images_of(given, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -47,12 +51,32 @@ def _within(images: np.ndarray, high: int, kind: str) -> np.ndarray:
 
 
 def _of_dataset(given) -> np.ndarray:
-    """All images of a `tf.data.Dataset`; of a tuple the first part."""
-    parts = [np.asarray(each[0] if isinstance(each, tuple) else each) for each in given.as_numpy_iterator()]
-    if not parts:
-        return np.zeros(0)
-    # a batch has one dimension more than an image with channels
-    return np.concatenate(parts) if parts[0].ndim == 4 else np.stack(parts)
+    """All images of a `tf.data.Dataset`, of a tuple the first part.
+
+    Where they are large they go to a file without a name (below TMPDIR), from which they are mapped.
+    """
+    first, held, size, count, file = None, [], 0, 0, None
+    for each in given.as_numpy_iterator():
+        part = np.asarray(each[0] if isinstance(each, tuple) else each)
+        part = part if part.ndim == 4 else part[None]  # a batch has one dimension more than an image with channels
+        first = part[:1].copy() if first is None else first
+        if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):
+            raise ValueError(
+                f"images of a Dataset must be alike; received {first.dtype} {first.shape[1:]} and {part.dtype} "
+                f"{part.shape[1:]}"
+            )
+        held.append(part)
+        size, count = size + part.nbytes, count + len(part)
+        if file is None and is_large(size):
+            file = tempfile.TemporaryFile(prefix="deepcluster_tf-")  # noqa: SIM115, it lives as long as the images
+        if file:
+            for images in held:
+                images.tofile(file)
+            held = []
+    if file:
+        file.flush()
+        return np.memmap(file, first.dtype, "r", shape=(count, *first.shape[1:]))
+    return np.concatenate(held) if held else np.zeros(0)
 
 
 def labels_of(given, n: int, n_clusters: int) -> tuple[np.ndarray, tuple]:
