@@ -56,3 +56,34 @@ def test_onnx(exported, digits, tmp_path):
     images = np.float32(digits.images[:50] / 255)
     names = [output.name for output in session.get_outputs()]
     assert agree(dict(zip(names, session.run(names, {"images": images}))), method, images)
+
+
+LOADED = """
+import sys
+import numpy as np
+import tensorflow as tf
+model, images = tf.saved_model.load(sys.argv[1]), tf.constant(np.load("images.npy"))
+said = {name: value.numpy() for name, value in model(images).items()}
+np.savez("said.npz", embeddings=model.embed(images)["embeddings"].numpy(), **said)
+"""
+
+
+@pytest.fixture(scope="module")
+def earliest(tmp_path_factory):
+    """A Python with the earliest TensorFlow that is promised to load what we write."""
+    folder = tmp_path_factory.mktemp("earliest")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    command = [folder / "bin" / "pip", "install", "--quiet", "tensorflow-cpu==2.16.*"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="TensorFlow 2.16 ends with Python 3.12")
+def test_the_earliest_tensorflow(exported, earliest, digits, tmp_path):
+    folder, method = exported
+    images = np.float32(digits.images[:50] / 255)
+    np.save(tmp_path / "images.npy", images)
+    subprocess.run([earliest, "-c", LOADED, folder], check=True, cwd=tmp_path, capture_output=True)
+    said = dict(np.load(tmp_path / "said.npz"))
+    np.testing.assert_allclose(said["embeddings"], method.transform(images), atol=1e-5)
+    assert agree(said, method, images)
