@@ -140,6 +140,60 @@ def test_so_does_the_slow_one(easy, tmp_path):
     check_method("DEC", *easy, tmp_path)
 
 
+MIXED = {  # few steps, for on a CPU numbers of 16 bits are slow
+    "Autoencoder": {"architecture": "convolutional", "embedding_dim": 8, "max_epochs": 2},
+    "DCEC": {"pretraining_epochs": 20, "max_iterations": 20, "update_interval": 10, "filters": (8, 8, 8), "lam": 0.1},
+    "DEC": {"pretext_epochs": 1, "epochs": 1, "lam": 0.01},
+    "DeepCluster": {"epochs": 2},
+    "FixMatch": {"iterations": 5, "labelled": 8},
+    "SCAN": {"backbone": "none", "pretext_epochs": 1, "epochs": 1, "neighbors": 5},
+    "Siamese": {"epochs": 1},
+    "VAE": {"epochs": 2, "unsupervised_epochs": 1, "n_classes": 4},
+}
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["DCEC", *(pytest.param(name, marks=pytest.mark.slow) for name in MIXED if name != "DCEC")]
+)
+def test_networks_follow_keras_policy_and_nothing_else_does(name, policy, easy, tmp_path):
+    images, classes = easy[0][:96], np.where(np.arange(96) < 40, easy[1][:96], -1)
+    how = {"batch_size": 48} | ({"n_clusters": 4} if name != "VAE" else {})
+    method = getattr(deepcluster_tf, name)(**how, **MIXED[name])
+    given = {"directory": tmp_path / "work", "progress": False}
+    if name == "VAE":
+        given["annotator"] = Ledger(Namer(images, easy[1][:96]), tuple("abcd"), tmp_path / "a.csv")
+    labels = classes if name == "FixMatch" else None
+    keras.config.set_dtype_policy(policy)
+    try:
+        method.fit(images, labels, **given)
+        assert method.encoder_.dtype_policy.name == "float32" or keras.config.dtype_policy().name == policy
+        computing = {layer.compute_dtype for layer in method.encoder_._flatten_layers()}
+        assert policy.removeprefix("mixed_") in computing and method.transform(images).dtype == np.float32
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(method)).predict(images), method.predict(images))
+        again = clone(method).fit(images, labels, **given)  # to its end already
+        np.testing.assert_array_equal(again.labels_, method.labels_)
+        with pytest.raises(ValueError, match="precision"):
+            keras.config.set_dtype_policy("float32")
+            clone(method).fit(images, labels, **given)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    method.save(tmp_path / "model.weights.h5")
+    whole = deepcluster_tf.load(tmp_path / "model.weights.h5")  # of 32 bits again
+    assert {layer.compute_dtype for layer in whole.encoder_._flatten_layers()} == {"float32"}
+    scale = np.abs(whole.transform(images)).max()
+    np.testing.assert_allclose(whole.transform(images), method.transform(images), atol=0.05 * scale)
+
+
+def test_another_policy_is_refused(easy):
+    keras.config.set_dtype_policy("float16")
+    try:
+        with pytest.raises(ValueError, match="the precision must be one of float32, mixed_float16, mixed_bfloat16"):
+            deepcluster_tf.Raw(n_clusters=4).fit(easy[0], progress=False)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_no_method_is_left_out():
     from deepcluster_tf import experiments
 

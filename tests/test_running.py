@@ -72,6 +72,26 @@ def test_supervision_out_of_range_is_refused(labels, fraction, message):
         supervised_labels(labels, fraction, seed=0)
 
 
+def test_mixed_precision_is_kept_apart(here):
+    from deepcluster_tf.reporting.report.overview import command
+
+    small = {**SMALL, "pretraining_epochs": 1, "max_iterations": 2, "filters": (4, 4, 4), "lam": 0.01}
+    tiny = Experiment(
+        "digits-dcec", "digits", "dcec:DCEC", "semi_supervised:SemiSupervised",
+        settings=small, options={"PRECISION": "precision"},
+    )  # fmt: skip
+    result = running.run(tiny, {"supervision": 0.05}, precision="mixed_bfloat16", progress=False)
+    assert result["settings"]["precision"] == "mixed_bfloat16"
+    assert result["directory"].parent.name.endswith("-mixed_bfloat16")
+    assert [path.name for path in (here / "results/pretrained").iterdir()] == [
+        "digits-cae-1-epochs-mixed_bfloat16-seed-0"
+    ]
+    assert "PRECISION=mixed_bfloat16" in command(result)
+    assert not running.run(tiny, {"supervision": 0.05}, precision="mixed_bfloat16", progress=False)["fresh"]
+    with pytest.raises(ValueError, match="the precision must be one of float32, mixed_float16, mixed_bfloat16"):
+        running.run(tiny, {"supervision": 0.05}, precision="float16", progress=False)
+
+
 def test_record(run_again, here):
     result = run_again()
     assert not result["fresh"]

@@ -35,7 +35,7 @@ PAPERS = (
 
 # ---- what a user may name
 _RUN = {"SEED": "seed", "QUICK": "quick", "FORCE": "force"}
-_TRAIN = {**_RUN, "STRATEGY": "strategy"}
+_TRAIN = {**_RUN, "STRATEGY": "strategy", "PRECISION": "precision"}
 _PUBLISHED = {"DATA_DIR": "data_dir"}
 _OWN = {"IMAGES": "images", "SIZE": "side"}
 _DCEC = {
@@ -78,7 +78,7 @@ _DEEPCLUSTER = {
 
 _FIXMATCH = {
     "SUP": "supervision", "LABELS": "labels_per_class", "TYPICAL": "typical", "FLIP": "flip",
-    "STEPS": "iterations", "CLUSTERS": "n_clusters", **_RUN,
+    "STEPS": "iterations", "CLUSTERS": "n_clusters", "PRECISION": "precision", **_RUN,
 }  # fmt: skip
 
 # ---- experiments

@@ -46,6 +46,10 @@ class Call(Settings):
     quick: bool = setting(False, "1: a first look of one to three minutes, kept out of the tables")
     force: bool = setting(False, "1: run a finished experiment again")
     strategy: str = setting("none", "mirrored: on all GPUs of the machine", choices=("none", "mirrored"))
+    precision: str = setting(
+        "float32", "mixed: networks compute with 16 bits, which GPUs do faster",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )  # fmt: skip
     data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
     images: str = setting(None, "your own images: a flat folder, or a sub-folder a class")
     side: int = setting(32, "to which your images are resized, height and width, a multiple of 4", low=8)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepcluster_tf import datasets, experiments, fitting, machine
+from deepcluster_tf import datasets, experiments, fitting, machine, networks
 from deepcluster_tf.annotation.ledger import free_name
 from deepcluster_tf.experiments import Experiment, Row, counting, results
 from deepcluster_tf.experiments.protocols.base import Protocol
@@ -102,6 +102,7 @@ def run(
     images: str | None = None,
     side: int = 32,
     strategy: str = "none",
+    precision: str = "float32",
     progress: bool = True,
     count: bool = False,
 ) -> dict:
@@ -116,6 +117,7 @@ def run(
         images: the user's own folder of images, for an experiment without a data set.
         side: height and width to which those images are resized.
         strategy: "none", or "mirrored" for all GPUs of the machine.
+        precision: "float32", or one of Keras's mixed policies for the networks; such a run is kept apart.
         progress: show bars and lines.
         count: take as many clusters as the images suggest.
 
@@ -135,8 +137,10 @@ def run(
     if counted:
         method.n_clusters = counted["counted"]["n_clusters"]
     protocol.check(method, dataset)
-    name = variant(experiment, method, protocol, quick, epochs)
-    seed, known = method.seed, {**protocol.named, **method.get_settings()}
+    name, seed, known = variant(experiment, method, protocol, quick, epochs), method.seed, method.get_settings()
+    known = {**protocol.named, **known}
+    if precision != "float32":
+        name, known = f"{name}-{precision}", {**known, "precision": precision}
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
     if is_finished(directory) and not force:
         return recorded(directory, known, method.defaults())
@@ -159,7 +163,8 @@ def run(
         }
         fitting.seed_everything(seed)
         how = {"progress": progress, "strategy": fitting.strategy(strategy)}
-        what |= protocol.carry_out(method, dataset, data, directory / "work", again, **how)
+        with networks.mixed(precision):
+            what |= protocol.carry_out(method, dataset, data, directory / "work", again, **how)
         return {**record(directory, what, dataset, method), "directory": directory, "fresh": True}
 
 

@@ -149,7 +149,7 @@ class DCEC(Method):
         directory = directory and Path(directory)
         if directory:
             names = ("embedding_dim", "filters", "batch_size", "pretraining_epochs", "seed", "views")
-            names += tuple(name for name in ("encoder", "decoder", "optimizer") if name in self._made_of())
+            names += tuple(name for name in ("encoder", "decoder", "optimizer", "precision") if name in self._made_of())
             settings = {name: value for name, value in self._made_of().items() if name in names and value != "none"}
             checkpoints.claim(directory, {**settings, "replicas": replicas}, images=images)
         steps = -(-len(images) // self.batch_size)

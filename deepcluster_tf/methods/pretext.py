@@ -34,7 +34,7 @@ def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, 
     Returns:
         the encoder's folder, which others of the same settings and seed share.
     """
-    settings = {name: value for name, value in of.get_settings().items() if name not in ("n_clusters", "n_init")}
+    settings = {name: value for name, value in of._made_of().items() if name not in ("n_clusters", "n_init")}
     name = f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{of.seed}"
     place = shared and shared / name
     with locked(place, wait=True) if place else contextlib.nullcontext():

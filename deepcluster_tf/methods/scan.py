@@ -281,7 +281,7 @@ class SCAN(BackboneMethod):
             epochs = max(epochs, -(-LEAST_STEPS // steps)) if epochs else 0
         if place:
             mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate, "seed": self.seed}
-            own = {name: value for name, value in self._made_of().items() if name == "optimizer"}
+            own = {name: value for name, value in self._made_of().items() if name in ("optimizer", "precision")}
             checkpoints.claim(place, {**mine, **how, **own}, images=data, labels=self._labels)
         optimizer = self._optimizer(lambda: keras.optimizers.Adam(rate))
         model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)

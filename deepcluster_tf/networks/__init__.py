@@ -12,6 +12,7 @@ from keras import ops
 from deepcluster_tf.networks.convolutional import convolutional_decoder, convolutional_encoder, convolutional_padding
 from deepcluster_tf.networks.dense import dense_decoder, dense_encoder
 from deepcluster_tf.networks.pooling import pooling_decoder, pooling_encoder
+from deepcluster_tf.networks.precision import POLICIES, mixed, precision, to_float32
 from deepcluster_tf.networks.pretrained import (
     backbone,
     own_backbone,
@@ -26,16 +27,19 @@ from deepcluster_tf.networks.strided import projector, sobel, strided_encoder
 from deepcluster_tf.networks.variational import variational_decoder, variational_encoder
 
 __all__ = [
+    "POLICIES",
     "backbone",
     "convolutional_decoder",
     "convolutional_encoder",
     "convolutional_padding",
     "dense_decoder",
     "dense_encoder",
+    "mixed",
     "own_backbone",
     "package_of",
     "pooling_decoder",
     "pooling_encoder",
+    "precision",
     "projector",
     "require_backbone",
     "require_colours",
@@ -45,6 +49,7 @@ __all__ = [
     "residual_encoder",
     "sobel",
     "strided_encoder",
+    "to_float32",
     "to_unit",
     "variational_decoder",
     "variational_encoder",

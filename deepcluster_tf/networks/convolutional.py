@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from deepcluster_tf.networks.precision import in_precision
+
 
 def convolutional_padding(image_shape: tuple[int, int, int]) -> str:
     """The padding of the third convolution with which the mirrored decoder gives back the image's size.
@@ -29,6 +31,7 @@ def convolutional_padding(image_shape: tuple[int, int, int]) -> str:
     )
 
 
+@in_precision
 def convolutional_encoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 10, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:
@@ -55,6 +58,7 @@ def convolutional_encoder(
     return keras.Model(images, embeddings, name="encoder")
 
 
+@in_precision
 def convolutional_decoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 10, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:

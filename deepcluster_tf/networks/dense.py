@@ -5,7 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from deepcluster_tf.networks.precision import in_precision
 
+
+@in_precision
 def dense_encoder(
     image_shape: tuple[int, int, int],
     embedding_dim: int = 10,
@@ -33,6 +36,7 @@ def dense_encoder(
     return keras.Model(images, embeddings, name="encoder")
 
 
+@in_precision
 def dense_decoder(
     image_shape: tuple[int, int, int],
     embedding_dim: int = 10,

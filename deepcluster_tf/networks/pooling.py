@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from deepcluster_tf.networks.precision import in_precision
 from deepcluster_tf.networks.sizes import require_multiples
 
 
+@in_precision
 def pooling_encoder(
     image_shape: tuple[int, int, int],
     embedding_dim: int = 10,
@@ -43,6 +45,7 @@ def pooling_encoder(
     return keras.Model(images, embeddings, name="encoder")
 
 
+@in_precision
 def pooling_decoder(
     image_shape: tuple[int, int, int],
     embedding_dim: int = 10,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from deepcluster_tf.networks.precision import in_precision
 from deepcluster_tf.networks.sizes import require_multiples
 
 
+@in_precision
 def residual_encoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 307, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:
@@ -33,6 +35,7 @@ def residual_encoder(
     return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
 
 
+@in_precision
 def residual_decoder(
     image_shape: tuple[int, int, int], embedding_dim: int = 307, filters: tuple[int, int, int] = (32, 64, 128)
 ) -> keras.Model:

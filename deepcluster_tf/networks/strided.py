@@ -6,7 +6,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from deepcluster_tf.networks.precision import in_precision
 
+
+@in_precision
 def strided_encoder(
     image_shape: tuple[int, int, int],
     embedding_dim: int = 128,
@@ -39,6 +42,7 @@ def strided_encoder(
     return keras.Model(images, layers.Dense(embedding_dim, name="embedding")(x), name="encoder")
 
 
+@in_precision
 def projector(embedding_dim: int, dim: int) -> keras.Model:
     """Two layers from an encoding to what a contrastive loss compares (SimCLR), of length 1.
 

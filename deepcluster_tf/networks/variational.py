@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from deepcluster_tf.networks.precision import in_precision
 from deepcluster_tf.networks.sizes import require_multiples
 
 
+@in_precision
 def variational_encoder(
     image_shape: tuple[int, int, int], z_dim: int = 10, filters: tuple[int, int] = (64, 128), units: int = 32
 ) -> keras.Model:
@@ -37,6 +39,7 @@ def variational_encoder(
     return keras.Model(images, [z_mean, z_std], name="encoder")
 
 
+@in_precision
 def variational_decoder(
     image_shape: tuple[int, int, int], z_dim: int = 10, filters: tuple[int, int] = (64, 128), units: int = 32
 ) -> keras.Model:

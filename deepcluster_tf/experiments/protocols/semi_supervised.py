@@ -14,6 +14,7 @@ from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.experiments.protocols.labels import measure, supervised_labels
 from deepcluster_tf.files import copy, locked, read_json, sha256, write_json
 from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.networks import precision
 from deepcluster_tf.settings import setting
 
 
@@ -53,6 +54,7 @@ class SemiSupervised(Protocol):
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         moved = "" if method.views == "none" else f"-{method.views}-views"
+        moved += "" if precision() == "float32" else f"-{precision()}"
         name = f"{data}-cae-{method.pretraining_epochs}-epochs{moved}-seed-{method.seed}{self.suffix}"
         pretrained = results.ROOT / "pretrained" / results.folder_name(name)
         with locked(pretrained, wait=True):

@@ -12,23 +12,26 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from deepcluster_tf import fitting
+from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import given, parts
-from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import Settings
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def whole_or_nothing(fit: Fit) -> Fit:
-    """A fit after whose failure the object is what it was before: no half-fitted model is left behind."""
+    """A fit after whose failure the object is what it was before: no half-fitted model is left behind.
+
+    Where Keras's policy asks for mixed precision, the networks follow it, and nothing else does.
+    """
 
     @functools.wraps(fit)
     def guarded(self, *args, **how):
         before = dict(vars(self))
         try:
-            return fit(self, *args, **how)
+            with networks.mixed():
+                return fit(self, *args, **how)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
@@ -86,19 +89,22 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """What a fit depends on beside its data: the settings, and the user's own parts where there are any."""
         own = {name: getattr(self, name) for name in parts.names(type(self))}
         said = {name: parts.describe(given) for name, given in own.items() if given is not None}
+        said |= {"precision": networks.precision()} if networks.precision() != "float32" else {}
         return {**self.get_settings(), **said}
 
     def _optimizer(self, usual: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
-        """A new optimizer as the user wants it, or the method's."""
+        """A new optimizer, the user's or the method's; with 16 bits it scales the loss, or gradients vanish."""
         if getattr(self, "optimizer", None) is None:
-            return usual()
-        own = keras.optimizers.get(self.optimizer)
-        return type(own).from_config(own.get_config())
+            new = usual()
+        else:
+            own = keras.optimizers.get(self.optimizer)
+            new = type(own).from_config(own.get_config())
+        return keras.optimizers.LossScaleOptimizer(new) if networks.precision() == "mixed_float16" else new
 
     def _network(self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model]) -> keras.Model:
         """The user's encoder or decoder, copied, or the method's."""
         given = getattr(self, what, None)
-        return usual() if given is None else parts.network(given, what, shape)
+        return usual() if given is None else networks.to_float32(parts.network(given, what, shape))
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -131,7 +137,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
             shared: the folder of what several fits to these images have in common.
             progress: show bars.
         """
-        return "pixels", np.asarray(to_unit(images)).reshape(len(images), -1)
+        return "pixels", np.asarray(networks.to_unit(images)).reshape(len(images), -1)
 
     def _given(self, images) -> np.ndarray:
         """Images for the fitted model, as it uses them; a ValueError if they are not of its shape."""
@@ -241,7 +247,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state["attributes"])
         if "weights" in state:
-            self._build(state["image_shape"])
+            with networks.mixed():
+                self._build(state["image_shape"])
             self._whole().set_weights(state["weights"])
             vars(self).update(state["attributes"])
 
