@@ -12,6 +12,7 @@ import tensorflow as tf
 from deepcluster_tf import fitting, losses
 from deepcluster_tf.files import checksums
 from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.fitting.resident import taken
 from deepcluster_tf.networks import to_unit
 
 BATCH = 4
@@ -262,6 +263,17 @@ def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(
     assert seen.epochs == epochs
     assert [(row["epoch"] - 1, row["iteration"]) for row in history.rows] == epochs
     assert_same(weights(model), plainly_trained[iterations], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "part", [np.s_[:], np.s_[7:], np.s_[..., :1], np.s_[::-1], np.s_[3:20:2, 1:]], ids=["all", "7:", "one", "back", "2"]
+)
+def test_rows_of_a_mapped_file_are_those_of_the_array(part, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 30, 31, 3), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    mapped, held = np.load(tmp_path / "images.npy", mmap_mode="r")[part], images[part]
+    for rows in (np.array([0, len(held) - 1, 3, 3]), np.array([], int), slice(2, 5)):
+        np.testing.assert_array_equal(taken(mapped, rows), held[rows])
 
 
 def test_a_resumed_fit_ends_as_an_uninterrupted_one(tmp_path):
