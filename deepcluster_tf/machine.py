@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +45,12 @@ def memory() -> int:
             limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
         allowed.append(limit)
     return max(min(allowed), 0)
+
+
+def peak() -> float:
+    """The most memory that this process had at one time, in GiB."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 2)
 
 
 def is_large(size: int) -> bool:

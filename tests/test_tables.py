@@ -227,7 +227,14 @@ def test_fill_replaces_what_is_between_the_comments():
         markdown.fill(text, "table z", "new")
 
 
-UNSUPERVISED = ("pretrained", "cifar-unsupervised", "fashion-unsupervised", "mnist-unsupervised", "fashion-tail")
+UNSUPERVISED = (
+    "pretrained",
+    "cifar-unsupervised",
+    "fashion-unsupervised",
+    "mnist-unsupervised",
+    "fashion-tail",
+    "peers",
+)
 
 
 def test_clusterings_without_labels_by_hand(tmp_path, monkeypatch):

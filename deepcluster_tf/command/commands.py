@@ -41,7 +41,8 @@ class Sweep(Settings):
         start_tensorflow()
         from deepcluster_tf.experiments import sweep
 
-        tables = list(TABLES.values()) if target == "all-tables" else [TABLES[target.removesuffix("-table")]]
+        name = target.removeprefix("bench-").removesuffix("-table")
+        tables = list(TABLES.values()) if target == "all-tables" else [TABLES[name]]
         seeds = None if self.seeds is None else range(self.seeds)
         jobs = sweep.jobs(tables, seeds=[self.seed] if self.seed is not None else seeds, rows=self.rows)
         if self.dry:
@@ -241,6 +242,7 @@ class Bench(Settings):
 COMMANDS = {
     **{f"{name}-table": Sweep for name in TABLES},
     "all-tables": Sweep,
+    "bench-peers": Sweep,
     "tables": Tables,
     "figures": Figures,
     "report": Report,

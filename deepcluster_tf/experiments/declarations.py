@@ -150,6 +150,12 @@ _CLASSIFIER = {  # what plain classifiers make of the labels that others are tol
     "settings": {"n_init": 1, "n_components": 5},
     "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
 }  # fmt: skip
+_PEERS = {  # the library that people would use instead
+    "method": "raw:Raw", "protocol": "peers:Peers", "paper": "SDCEC", "settings": {"n_init": 1, "n_components": 5},
+    "quick": {"pretrain_epochs": 3, "clustering_epochs": 3},
+    "options": {"ALGORITHM": "algorithm", "PRETRAINING": "pretrain_epochs", "EPOCHS": "clustering_epochs",
+                "CLUSTERS": "n_clusters", **_RUN},
+}  # fmt: skip
 _NAMED = {
     "method": "fixmatch:FixMatch", "protocol": "named:Named", "paper": "VAE with named clusters",
     "quick": {"iterations": 600},
@@ -227,6 +233,10 @@ _ALL = (
         for data, where in (
             ("fashion", _PUBLISHED), ("mnist", _PUBLISHED), ("cifar", _PUBLISHED), ("digits", {}), ("", _OWN)
         )
+    ),
+    *(
+        Experiment(f"{data}-peers" if data else "peers", data, **{**_PEERS, "options": {**_PEERS["options"], **where}})
+        for data, where in (("fashion", _PUBLISHED), ("mnist", _PUBLISHED), ("digits", {}), ("", _OWN))
     ),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
@@ -456,6 +466,39 @@ _FROM_NOTHING = (
 )  # fmt: skip
 
 
+def _peers(data: str, title: str) -> tuple[Row, ...]:
+    """ClustPy's algorithms with its own settings and with the epochs of document 004's method, then ours."""
+    ours = {"pretrain_epochs": 200, "clustering_epochs": 73}  # 20,000 iterations of 256 images
+    rows = []
+    for name in ("DEC", "IDEC", "N2D", "VaDE"):
+        many = {"algorithm": name, **ours}
+        if name == "N2D":
+            del many["clustering_epochs"]
+        rows += [
+            Row(f"{title}: ClustPy's {name}", f"{data}-peers", {"algorithm": name}, by="peer"),
+            Row(f"{title}: the same, as many epochs as SDCEC", f"{data}-peers", many, by="peer"),
+        ]
+    return (
+        *rows,
+        Row(f"{title}: ours, SDCEC without labels", f"{data}-dcec", {"supervision": 0.0}, by="unsupervised"),
+        Row(f"{title}: ours, UMAP and a mixture, no network", f"{data}-umap", **_N2D),
+        Row(f"{title}: ours, FixMatch without labels", f"{data}-fixmatch", by="fixmatch"),
+    )
+
+
+_BESIDE = Table(
+    "peers", "SDCEC", "unsupervised", "ClustPy on the same images without labels, beside the methods",
+    "ClustPy is the library of deep clustering that people would use instead: version 0.0.3 with PyTorch, in an "
+    "environment of its own, on the same pixels in 0..1, with its own networks, which are small and dense, and its own "
+    "settings; then with as many epochs as SDCEC has. Its N2D lays out by UMAP with the settings of N2D's authors: "
+    "scikit-learn's t-SNE, its default, refuses ten dimensions. Scored over all images, training and test, one to "
+    "one. The minutes include those of every autoencoder; memory is the most that the process had, where it was "
+    "recorded.",
+    rows=(*_peers("mnist", "MNIST"), *_peers("fashion", "Fashion-MNIST")),
+    seeds=3,
+)  # fmt: skip
+
+
 def _told(data: str, supervisions: tuple[dict, ...], *methods: Row) -> tuple[Row, ...]:
     """A row for each method and supervision."""
     plain = (
@@ -511,6 +554,7 @@ _NAMED_PICTURES = tuple(
 )  # fmt: skip
 
 _ALL_TABLES = (
-    _SUPERVISION, _AUTOENCODERS, _NAMES, _CIFAR, _PRETRAINED, *_FROM_NOTHING, _UNEVEN, *_LABELS, *_NAMED_PICTURES
+    _SUPERVISION, _AUTOENCODERS, _NAMES, _CIFAR, _PRETRAINED, *_FROM_NOTHING, _UNEVEN, _BESIDE, *_LABELS,
+    *_NAMED_PICTURES,
 )  # fmt: skip
 TABLES = {table.name: table for table in _ALL_TABLES}

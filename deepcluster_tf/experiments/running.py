@@ -261,6 +261,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
         "converged": None if method.converged_ is None else bool(method.converged_),
         "model_sha256": sha256(model),
     }
+    result.setdefault("peak_gib", machine.peak())
     if method.keeps_embeddings:
         with replacing(directory / "embeddings.npz") as part:
             np.savez(part, embeddings=method.transform(dataset.images), classes=dataset.labels)

@@ -51,16 +51,9 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         for name in SCORES:
             key = _key(declared, name)
             row |= results.mean_and_std([run["metrics"][key]["value"] for run in found], name)
-        minutes = [_minutes(run, declared.by) for run in found]
+        minutes = [markdown.minutes(run, "n2d" if "pictures" in run["settings"] else declared.by) for run in found]
         rows.append({**row, "minutes": float(np.mean(minutes)) if minutes else np.nan, "command": command})
     return pd.DataFrame(rows)
-
-
-def _minutes(run: dict, by: str) -> float:
-    """Of what the row shows, the autoencoder that several runs share included."""
-    phases = ("training", "clustering", "encoding", "n2d" if "pictures" in run["settings"] else by)
-    seconds = sum(run["seconds"].get(phase, 0.0) for phase in phases)
-    return (seconds + run.get("autoencoder", {}).get("seconds", 0.0)) / 60
 
 
 def _matrix(found: pd.DataFrame, show) -> str:

@@ -22,6 +22,15 @@ def cell(value: float, std: float = np.nan, sign: str = "", percent: bool = Fals
     return f"{scale * value:{sign}z.{digits}f}" + ("" if np.isnan(std) else f" ± {scale * std:.{digits}f}")
 
 
+def minutes(run: dict, by: str) -> float:
+    """Of training, encoding and the clustering that a row shows; an autoencoder that several runs share included.
+
+    Features that runs share are not among them.
+    """
+    seconds = sum(run["seconds"].get(phase, 0.0) for phase in ("training", "clustering", "encoding", by))
+    return (seconds + run.get("autoencoder", {}).get("seconds", 0.0)) / 60
+
+
 def rows(header: list[str], cells: list[list[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *cells]

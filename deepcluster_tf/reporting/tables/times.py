@@ -33,6 +33,10 @@ TO_RUN = {  # the first command of each method -> what it is, and its page
     "fashion-umap": ("no network at all: UMAP and a mixture; `mnist-umap`, `cifar-umap`", "umap"),
     "fashion-fixmatch SUP=0.01": ("few labels, or none: a network that learns from its own sure answers", "fixmatch"),
     "fashion-classifier SUP=0.01": ("plain classifiers on the same labels", "classifier"),
+    "mnist-peers ALGORITHM=DEC": (
+        "the library that people would use instead: ClustPy, on the same images; `fashion-peers`, `bench-peers`",
+        "peers",
+    ),
     "mnist-names PICTURES=20": ("a handful of names; `fashion-names`", "names"),
 }  # fmt: skip
 

@@ -23,8 +23,8 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         root: the results folder.
 
     Returns:
-        mean and standard deviation over the seeds, minutes a run; NaN where nothing is recorded, with the command that
-        would fill it, or where nothing is printed.
+        mean and standard deviation over the seeds, minutes a run, the most memory in GiB; NaN where nothing is
+        recorded, with the command that would fill it, or where nothing is printed.
     """
     rows = []
     for declared in of.rows:
@@ -34,19 +34,16 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         for name in of.scores:
             values = [run["metrics"][f"{name}_{declared.by}"]["value"] for run in found]
             row |= results.mean_and_std(values, name)
-        minutes = [_minutes(run, declared.by) for run in found]
-        rows.append(row | {"minutes": float(np.mean(minutes)) if minutes else np.nan})
+        minutes = [markdown.minutes(run, declared.by) for run in found]
+        row["minutes"] = float(np.mean(minutes)) if minutes else np.nan
+        row["gib"] = float(np.mean([run.get("peak_gib", np.nan) for run in found])) if found else np.nan
+        rows.append(row)
     for label, said in results.reference().get(of.name, {}).items():
         row = {"what": label, "seeds": 0, "command": "", "source": said.get("source", "the authors' paper or code")}
         for name in of.scores:
             row |= {name: said.get(name, np.nan), f"{name}_std": said.get(f"{name}_std", np.nan)}
-        rows.append(row | {"minutes": np.nan})
+        rows.append(row | {"minutes": np.nan, "gib": np.nan})
     return pd.DataFrame(rows)
-
-
-def _minutes(run: dict, by: str) -> float:
-    """Of training, encoding and the clustering of the row; features that runs share are not among them."""
-    return sum(run["seconds"].get(phase, 0.0) for phase in ("training", "encoding", by)) / 60
 
 
 def _cells(of: Table, row: dict) -> list[str]:
@@ -60,18 +57,23 @@ def _titles(of: Table) -> list[str]:
 def page(of: Table, root: Path | None = None) -> str:
     """`frame` for people, and the deviations below."""
     found = frame(of, root)
+    measured = found["gib"].notna().any()
     ours = [
         [
             *_cells(of, row),
             str(row["seeds"] or DASH),
             f"{row['minutes']:.1f}" if row["seeds"] else DASH,
+            *([DASH if np.isnan(row["gib"]) else f"{row['gib']:.1f}"] if measured else []),
             f"`{row['command']}`",
         ]
         for row in found[found["source"] == ""].to_dict("records")
     ]
     theirs = [[*_cells(of, row), row["source"]] for row in found[found["source"] != ""].to_dict("records")]
     lines = [markdown.heading(of), ""]
-    lines += [markdown.rows(["Ours", *_titles(of), "seeds", "minutes", "command"], ours), ""]
+    lines += [
+        markdown.rows(["Ours", *_titles(of), "seeds", "minutes", *(["GiB"] if measured else []), "command"], ours),
+        "",
+    ]
     if theirs:
         lines += [markdown.rows(["As others print it", *_titles(of), "source"], theirs), ""]
     lines += [of.protocol, "", *_starts(of, root), *markdown.notices(of, root), "Deviations from the papers:"]
