@@ -41,11 +41,12 @@ def test_it_finds_the_kinds_and_says_how_it_went(blobs, fitted):
     assert fitted.predict_proba(images).sum(axis=1) == pytest.approx(np.ones(300), abs=1e-5)
 
 
-def test_the_loss_is_that_of_the_views_and_of_the_assignments(blobs):
+@pytest.mark.parametrize("network", ["full", "small"])
+def test_the_loss_is_that_of_the_views_and_of_the_assignments(blobs, network):
     """With lambda 2: the contrastive loss, and twice the divergence of p from q, each the mean over the batch."""
     images = blobs[0]
     method = DEC(**SETTINGS, lam=2.0)
-    start = pretext.pretext(0, False, 0)
+    start = pretext.pretext(network, 0, False, 0)
     start._build(images.shape[1:])
     method._take(start)
     model = method._model(start, 6, images)
@@ -94,3 +95,16 @@ def test_what_is_exported_and_loaded(blobs, fitted, tmp_path):
     fitted.save(tmp_path / "model.weights.h5")
     loaded = DEC(**SETTINGS).load(tmp_path / "model.weights.h5", (16, 16, 1))
     np.testing.assert_array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
+
+
+def test_without_a_projector_the_length_of_an_embedding_is_free(blobs):
+    """What is clustered may be scaled: the small network's contrastive loss is about angles."""
+    images = blobs[0][:20]
+    method, start = DEC(**SETTINGS, network="small"), pretext.pretext("small", 0, False, 0)
+    start._build(images.shape[1:])
+    method._take(start)
+    z = method.transform(images)
+    compared = [np.array(pretext.projected(start)(each)) for each in (z, 3 * z)]
+    np.testing.assert_allclose(*compared, rtol=1e-5)
+    np.testing.assert_allclose(compared[0], z / np.linalg.norm(z, axis=1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(compared[0], start.transform(images), rtol=1e-5)

@@ -225,3 +225,21 @@ def test_what_is_saved_and_exported_is_what_was_fitted(fitted, blobs, tmp_path):
 def test_settings_out_of_range_are_refused(settings, message, blobs):
     with pytest.raises(ValueError, match=message):
         SCAN(**settings).fit(blobs[0], progress=False)
+
+
+# ---------------------------------------------------------------------- an encoder of its own
+
+
+@pytest.mark.parametrize("network", ["full", "small"])
+def test_the_heads_see_embeddings_of_a_mean_deviation_of_1(blobs, network):
+    images, method = blobs[0][:60], SCAN(**SMALL, network=network)
+    method._build(images.shape[1:])
+    before = method.transform(images)
+    method._scale(before)
+    np.testing.assert_allclose(method.transform(images), before / before.std(axis=0).mean(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_steps_of_an_epoch_are_those_of_its_stage():
+    """Whole batches: 300 images are one of 256 and four of 64; an epoch of few images is one step."""
+    assert SCAN().steps_of("pretext_epochs", 300) == 1 and SCAN(network="small").steps_of("pretext_epochs", 300) == 4
+    assert SCAN(batch_size=100).steps_of("epochs", 399) == 3 and SCAN().steps_of("epochs", 300) == 1

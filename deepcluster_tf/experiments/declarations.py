@@ -116,8 +116,10 @@ _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's sl
         "steps": {"epochs": _LOOK},
     },
     "similarity": {
-        "method": "siamese:Siamese", "paper": "Schultz", "quick": _SAMPLE, "steps": {"epochs": _LOOK},
-        "settings": {"comparison": "dot"}, "options": _SIMILARITY,
+        "method": "siamese:Siamese", "paper": "Schultz", "options": _SIMILARITY,
+        # small batches, of which a minute holds more, and strong views
+        "quick": {"comparison": "contrastive", "views": "strong", "batch_size": 64, **_SAMPLE},
+        "steps": {"epochs": _LOOK}, "settings": {"comparison": "dot"},
     },
 }  # fmt: skip
 
@@ -128,17 +130,19 @@ _BEYOND = {  # what Singh's slides name and leave to others
         "settings": {"ways": ("random", "kmeans", "mixture", "n2d"), "queries": 5000},
     },
     "scan": {
-        "method": "scan:SCAN", "paper": "Singh", "quick": _SAMPLE, "options": _SCAN, "settings": _FEW_WAYS,
-        "steps": {"pretext_epochs": (50, 800), "epochs": (50, 500), "self_labelling_epochs": (25, 500)},
+        "method": "scan:SCAN", "paper": "Singh", "options": _SCAN, "settings": _FEW_WAYS,
+        "quick": {"network": "small", "stages": 2, "batch_size": 256, **_SAMPLE},
+        "steps": {"pretext_epochs": (600, 800), "epochs": (100, 500), "self_labelling_epochs": (50, 500)},
     },
 }  # fmt: skip
 _BEYOND["deepcluster"] = {
-    "method": "deepcluster:DeepCluster", "paper": "Singh", "quick": _SAMPLE, "options": _DEEPCLUSTER,
+    "method": "deepcluster:DeepCluster", "paper": "Singh", "options": _DEEPCLUSTER,
+    "quick": {"filters": (32, 64, 128, 256), "strides": (2,), "batch_size": 64, **_SAMPLE},
     "settings": {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}, "steps": {"epochs": (300, 3000)},
 }  # fmt: skip
 _BEYOND["dec"] = {
-    "method": "dec:DEC", "paper": "SDCEC", "quick": _SAMPLE, "options": _DEC, "settings": _FEW_WAYS,
-    "steps": {"pretext_epochs": (100, 800), "epochs": (100, 500)},
+    "method": "dec:DEC", "paper": "SDCEC", "quick": {"network": "small", **_SAMPLE}, "options": _DEC,
+    "settings": _FEW_WAYS, "steps": {"pretext_epochs": (600, 800), "epochs": (200, 500)},
 }  # fmt: skip
 _BEYOND["fixmatch"] = {
     "method": "fixmatch:FixMatch", "paper": "SDCEC", "options": _FIXMATCH, "settings": _FEW_WAYS,
@@ -476,7 +480,7 @@ def _peers(data: str, title: str) -> tuple[Row, ...]:
             del many["clustering_epochs"]
         rows += [
             Row(f"{title}: ClustPy's {name}", f"{data}-peers", {"algorithm": name}, by="peer"),
-            Row(f"{title}: the same, as many epochs as SDCEC", f"{data}-peers", many, by="peer"),
+            Row(f"{title}: ClustPy's {name}, as many epochs as SDCEC", f"{data}-peers", many, by="peer"),
         ]
     return (
         *rows,

@@ -45,7 +45,7 @@ def budget(experiment: Experiment, method: Method, n: int, settings: dict, quick
 
     Args:
         experiment: whose `steps` tell.
-        method: with its `batch_size`.
+        method: which tells how many steps an epoch has.
         n: number of images.
         settings: what the user gave, which holds.
         quick: whether it is a first look.
@@ -55,7 +55,7 @@ def budget(experiment: Experiment, method: Method, n: int, settings: dict, quick
     """
     found = {}
     for name, (first_look, least) in experiment.steps.items() if method.counts_steps else ():
-        an_epoch = -(-n // method.batch_size)
+        an_epoch = method.steps_of(name, n)
         if name not in settings and quick:
             found[name] = -(-first_look // an_epoch)
         elif name not in settings and not experiment.data:

@@ -44,6 +44,9 @@ class DEC(EncodingMethod):
     """
 
     n_clusters: int = setting(10, "number of clusters; at least the classes that the labels name", low=2)
+    network: str = setting(
+        "full", "the contrastive encoder: full, or small, for a first look", choices=("full", "small")
+    )
     pretext_epochs: int = setting(100, "of the contrastive encoder", low=0)
     flip: bool = setting(True, "let left be right in every second view")
     lam: float = setting(1.0, "lambda, the weight of the clustering loss; the contrastive loss has 1", low=0, high=1e6)
@@ -65,8 +68,14 @@ class DEC(EncodingMethod):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")
 
+    def steps_of(self, epochs: str, n: int) -> int:
+        """As of every method; batches are whole, and the pretext has its own."""
+        if epochs == "pretext_epochs":
+            return self._pretext().steps_of("epochs", n)
+        return max(n // self.batch_size, 1)
+
     def _pretext(self) -> Siamese:
-        return pretext.pretext(self.pretext_epochs, self.flip, self.seed)
+        return pretext.pretext(self.network, self.pretext_epochs, self.flip, self.seed)
 
     def _build(self, image_shape):
         start = self._pretext()
@@ -74,7 +83,7 @@ class DEC(EncodingMethod):
         self._take(start)
 
     def _take(self, start: Siamese) -> None:
-        self.encoder_ = start.encoder_
+        self.encoder_ = pretext.encoder(start)
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 
@@ -119,7 +128,8 @@ class DEC(EncodingMethod):
         """The contrastive model, with assignments of the first view beside the pairs."""
         inputs, colours = self.encoder_.input, images.shape[-1] == 3
         z, other = (self.encoder_(start.view(number, colours)(inputs)) for number in (0, 1))
-        pairs = AllViews(start.temperature, name="pairs")([start.projector_(z), start.projector_(other)])
+        project = pretext.projected(start)
+        pairs = AllViews(start.temperature, name="pairs")([project(z), project(other)])
         model = DECModel(inputs, {"pairs": pairs, "assignments": self.assigners_["dec"](z)}, name="dec_model")
         model.compile(
             self._optimizer(lambda: keras.optimizers.Adam(self.learning_rate)),

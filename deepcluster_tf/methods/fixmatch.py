@@ -84,7 +84,9 @@ class FixMatch(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
-        usual = lambda: networks.strided_encoder(image_shape, self.embedding_dim, self.filters, self.strides, True)
+        usual = lambda: networks.strided_encoder(
+            image_shape, self.embedding_dim, self.filters, self.strides, normalised=True, momentum=0.99
+        )
         self.encoder_ = self._network("encoder", image_shape, usual)
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()

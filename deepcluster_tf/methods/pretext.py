@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from deepcluster_tf.files import locked
@@ -15,11 +16,30 @@ SETTINGS = {  # what two cores can train: 32x32 images in hours
     "comparison": "contrastive", "views": "strong", "temperature": 0.2, "negatives": "all", "projector": 128,
     "normalised": True, "schedule": "cosine", "filters": (32, 64, 64, 128, 128), "strides": (2, 1, 2, 1, 2),
 }  # fmt: skip
+# of a first look: what hundreds of steps can train; normalisation and a projector pay off later
+SMALL = {
+    "filters": (32, 64, 128, 256), "strides": (2,), "batch_size": 64, "normalised": False, "projector": 0,
+}  # fmt: skip
 
 
-def pretext(epochs: int, flip: bool, seed: int) -> Siamese:
-    """The encoder, not learned yet; arguments as those of `Siamese`."""
-    return Siamese(**SETTINGS, epochs=epochs, flip=flip, seed=seed)
+def pretext(network: str, epochs: int, flip: bool, seed: int) -> Siamese:
+    """The encoder, not learned yet.
+
+    Args:
+        network: "full", or "small" for a first look.
+        epochs, flip, seed: as those of `Siamese`.
+    """
+    return Siamese(**{**SETTINGS, **(SMALL if network == "small" else {})}, epochs=epochs, flip=flip, seed=seed)
+
+
+def encoder(of: Siamese) -> keras.Model:
+    """What is clustered: images -> embeddings whose length is free, though angles alone are compared."""
+    return keras.Model(of.encoder_.input, of.encoder_.get_layer("embedding").output, name="encoder")
+
+
+def projected(of: Siamese):
+    """What makes of such embeddings the ones that the contrastive loss compares."""
+    return of.projector_ if of.projector else keras.layers.UnitNormalization(axis=-1, name="unit")
 
 
 def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy) -> Path | None:

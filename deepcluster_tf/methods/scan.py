@@ -6,7 +6,9 @@ images into clusters of like sizes. Last, the images of which the best head is s
 
 Deviations from the paper:
 1. The contrastive encoder is `Siamese`, small enough for two cores, not a ResNet-18; Adam everywhere. Heads alone, on
-   a frozen backbone, learn ten times faster than the paper's 0.0001: of the two rates the loss is lower.
+   a frozen backbone, learn ten times faster than the paper's 0.0001: of the two rates the loss is lower. Embeddings of
+   the contrastive encoder are scaled first, to values of a mean deviation of 1: their length is free, and where it is
+   small, heads learn little and move the encoder much.
 2. With a frozen backbone the heads see features, and only they learn: nothing is moved in clustering, and in
    self-labelling every second value is dropped instead. On few images they take 500 steps at least.
 3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
@@ -72,6 +74,9 @@ class SCAN(BackboneMethod):
     )
     backbone_side: int = setting(
         0, "height and width at which a backbone sees the images; 0 for those of its training", low=0
+    )
+    network: str = setting(
+        "full", "the contrastive encoder: full, or small, for a first look", choices=("full", "small")
     )
     pretext_epochs: int = setting(100, "of the contrastive encoder", low=0)
     flip: bool = setting(True, "let left be right in every second view")
@@ -171,16 +176,28 @@ class SCAN(BackboneMethod):
 
     # ------------------------------------------------------------------ 1: the pretext, and its neighbours
 
+    def steps_of(self, epochs: str, n: int) -> int:
+        """As of every method; batches are whole, and the pretext has its own."""
+        if epochs == "pretext_epochs":
+            return self._pretext().steps_of("epochs", n)
+        return max(n // self.batch_size, 1)
+
     def _pretext(self):
-        return pretext.pretext(self.pretext_epochs, self.flip, self.seed)
+        return pretext.pretext(self.network, self.pretext_epochs, self.flip, self.seed)
 
     def _contrast(self, images, progress, strategy):
         learned = self._pretext()
         self._of_pretext = pretext.learn(learned, images, self._shared, progress, strategy)
-        self.encoder_ = learned.encoder_
+        self.encoder_ = pretext.encoder(learned)
         self._view = lambda number: learned.view(number, images.shape[-1] == 3)
         self._embed = fitting.batched(self.encoder_)
+        self._scale(self.transform(images))
         return images
+
+    def _scale(self, z: np.ndarray) -> None:
+        """Make the mean deviation of the values of embeddings z 1."""
+        last, deviation = self.encoder_.get_layer("embedding"), z.std(axis=0).mean()
+        last.set_weights([weights / max(deviation, 1e-12) for weights in last.get_weights()])
 
     def _nearest(self, z, directory, progress) -> np.ndarray:
         """The nearest images of each by the cosine of their embeddings, int (n, neighbors), without itself."""
@@ -315,7 +332,7 @@ class SCAN(BackboneMethod):
         else:
             start = self._pretext()
             start._build(image_shape)
-            self.encoder_ = start.encoder_
+            self.encoder_ = pretext.encoder(start)
         self._embed = fitting.batched(self.encoder_, fitting.STEP)
         self._build_assigners()
 

@@ -123,6 +123,10 @@ class Siamese(EncodingMethod):
         if self.views == "strong" and images.shape[-1] not in (1, 3):
             raise ValueError(f"strong views (VIEWS) need images of one or three channels; received {images.shape[-1]}")
 
+    def steps_of(self, epochs: str, n: int) -> int:
+        """As of every method; batches are whole."""
+        return max(n // self.batch_size, 1)
+
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
         usual = lambda: networks.strided_encoder(

@@ -8,6 +8,8 @@ from keras import layers
 
 from deepcluster_tf.networks.precision import in_precision
 
+MOMENTUM = 0.9  # with Keras's 0.99 half of a batch normalisation's statistics are still the first ones after 70 steps
+
 
 @in_precision
 def strided_encoder(
@@ -16,6 +18,7 @@ def strided_encoder(
     filters: tuple[int, ...] = (32, 64, 128, 256),
     strides: tuple[int, ...] = (2,),
     normalised: bool = False,
+    momentum: float = MOMENTUM,
 ) -> keras.Model:
     """Convolutions 3x3, most of stride 2, their mean over the places, and a dense embedding.
 
@@ -27,6 +30,7 @@ def strided_encoder(
         filters: of the convolutions, which are rectified.
         strides: of the convolutions; the last one holds for the rest.
         normalised: whether each convolution is followed by batch normalisation.
+        momentum: of its running statistics.
 
     Returns:
         a model: float32 (n, height, width, channels) in [0, 1] -> float32 (n, embedding_dim).
@@ -35,7 +39,7 @@ def strided_encoder(
     for i, (n, stride) in enumerate(zip(filters, (*strides, *[strides[-1]] * len(filters))), 1):
         if normalised:
             x = layers.Conv2D(n, 3, stride, "same", use_bias=False, name=f"conv{i}")(x)
-            x = layers.ReLU(name=f"relu{i}")(layers.BatchNormalization(name=f"norm{i}")(x))
+            x = layers.ReLU(name=f"relu{i}")(layers.BatchNormalization(momentum=momentum, name=f"norm{i}")(x))
         else:
             x = layers.Conv2D(n, 3, stride, "same", activation="relu", name=f"conv{i}")(x)
     x = layers.GlobalAveragePooling2D(name="mean")(x)
@@ -54,9 +58,9 @@ def projector(embedding_dim: int, dim: int) -> keras.Model:
         a model: float32 (n, embedding_dim) -> float32 (n, dim), rows of length 1.
     """
     z = keras.Input((embedding_dim,), name="encoding")
-    x = layers.ReLU(name="rectified")(layers.BatchNormalization(name="norm")(z))
+    x = layers.ReLU(name="rectified")(layers.BatchNormalization(momentum=MOMENTUM, name="norm")(z))
     x = layers.Dense(embedding_dim, use_bias=False, name="hidden")(x)
-    x = layers.ReLU(name="hidden_relu")(layers.BatchNormalization(name="hidden_norm")(x))
+    x = layers.ReLU(name="hidden_relu")(layers.BatchNormalization(momentum=MOMENTUM, name="hidden_norm")(x))
     x = layers.UnitNormalization(axis=-1, name="unit")(layers.Dense(dim, name="projection")(x))
     return keras.Model(z, x, name="projector")
 

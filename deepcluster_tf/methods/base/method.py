@@ -72,6 +72,10 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """The packages beyond the usual ones that these settings need, by their names on PyPI."""
         return []
 
+    def steps_of(self, epochs: str, n: int) -> int:
+        """The steps of one of the epochs that a setting of this name counts, with n images."""
+        return -(-n // self.batch_size)
+
     def _require_fitted(self) -> None:
         """Refuse what needs a fitted model.
 
