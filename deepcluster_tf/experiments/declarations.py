@@ -136,8 +136,7 @@ _BEYOND = {  # what Singh's slides name and leave to others
     },
 }  # fmt: skip
 _BEYOND["deepcluster"] = {
-    "method": "deepcluster:DeepCluster", "paper": "Singh", "options": _DEEPCLUSTER,
-    "quick": {"filters": (32, 64, 128, 256), "strides": (2,), "batch_size": 64, **_SAMPLE},
+    "method": "deepcluster:DeepCluster", "paper": "Singh", "quick": _SAMPLE, "options": _DEEPCLUSTER,
     "settings": {"ways": ("kmeans", "mixture", "n2d"), "queries": 5000}, "steps": {"epochs": (300, 3000)},
 }  # fmt: skip
 _BEYOND["dec"] = {
@@ -473,14 +472,15 @@ _FROM_NOTHING = (
 def _peers(data: str, title: str) -> tuple[Row, ...]:
     """ClustPy's algorithms with its own settings and with the epochs of document 004's method, then ours."""
     ours = {"pretrain_epochs": 200, "clustering_epochs": 73}  # 20,000 iterations of 256 images
-    rows = []
+    rows, theirs = [], {"by": "peer", "whose": "ClustPy's"}
     for name in ("DEC", "IDEC", "N2D", "VaDE"):
         many = {"algorithm": name, **ours}
         if name == "N2D":
             del many["clustering_epochs"]
+        label = f"{title}: ClustPy's {name}"
         rows += [
-            Row(f"{title}: ClustPy's {name}", f"{data}-peers", {"algorithm": name}, by="peer"),
-            Row(f"{title}: ClustPy's {name}, as many epochs as SDCEC", f"{data}-peers", many, by="peer"),
+            Row(label, f"{data}-peers", {"algorithm": name}, **theirs),
+            Row(f"{label}, as many epochs as SDCEC", f"{data}-peers", many, **theirs),
         ]
     return (
         *rows,
@@ -492,10 +492,10 @@ def _peers(data: str, title: str) -> tuple[Row, ...]:
 
 _BESIDE = Table(
     "peers", "SDCEC", "unsupervised", "ClustPy on the same images without labels, beside the methods",
-    "ClustPy is the library of deep clustering that people would use instead: version 0.0.3 with PyTorch, in an "
-    "environment of its own, on the same pixels in 0..1, with its own networks, which are small and dense, and its own "
-    "settings; then with as many epochs as SDCEC has. Its N2D lays out by UMAP with the settings of N2D's authors: "
-    "scikit-learn's t-SNE, its default, refuses ten dimensions. Scored over all images, training and test, one to "
+    "ClustPy is the library of deep clustering that people would use instead: with PyTorch, in an environment of its "
+    "own, on the same pixels in 0..1, with its own networks, which are small and dense, and its own settings; each "
+    "run's record has its version; then with as many epochs as SDCEC has. Its N2D lays out by UMAP with the settings "
+    "of N2D's authors: scikit-learn's t-SNE, its default, refuses ten dimensions. Scored over all images, training and test, one to "
     "one. The minutes include those of every autoencoder; memory is the most that the process had, where it was "
     "recorded.",
     rows=(*_peers("mnist", "MNIST"), *_peers("fashion", "Fashion-MNIST")),

@@ -9,6 +9,8 @@ from importlib import metadata
 
 import numpy as np
 
+_NEIGHBORS = {"n_neighbors": 20, "min_dist": 0.0}
+
 
 def fit(how: dict) -> dict:
     """Fit an algorithm of ClustPy's.
@@ -39,8 +41,6 @@ def fit(how: dict) -> dict:
         "clusters": clusters, "seconds": seconds, "peak_gib": kibibytes / 2**20, "versions": json.dumps(versions)
     }  # fmt: skip
 
-
-_NEIGHBORS = {"n_neighbors": 20, "min_dist": 0.0}
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])

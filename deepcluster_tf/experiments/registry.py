@@ -141,6 +141,7 @@ class Row:
         printed: the key of the paper's numbers in `experiments/reference.json`, "" where it prints none.
         beyond: whether the paper has no such row, so that its claims are not judged by it.
         curve: what a figure of chosen curves calls it; "" where it is not among them.
+        whose: the code that ran; what others print has no row here.
     """
 
     label: str
@@ -150,6 +151,7 @@ class Row:
     printed: str = ""
     beyond: bool = False
     curve: str = ""
+    whose: str = "ours"
 
 
 @dataclass(frozen=True)

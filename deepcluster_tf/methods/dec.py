@@ -10,7 +10,8 @@ Deviations from the paper:
    renewed once an epoch.
 3. Student's t with one degree of freedom has a scale, an encoding that is compared by angles has none: before
    clustering it is scaled, so that the mean squared distance from the nearest centre of k-means is 1. The contrastive
-   loss does not change by that, for its projector begins with batch normalisation.
+   loss does not change by that: its projector begins with batch normalisation, and without one (the small network of a
+   first look) it compares angles.
 4. Adam with a learning rate of 0.0001, a tenth of the pretext's; the papers have SGD with 0.1, and Adam with 0.001.
 """
 
@@ -63,16 +64,16 @@ class DEC(EncodingMethod):
     optimizer: keras.optimizers.Optimizer | str | None = part("any optimizer of Keras, in place of the method's own")
 
     starts_a_mixture = 5
+    whole_batches = True
 
     def _check(self, images):
         if images.shape[-1] not in (1, 3):
             raise ValueError(f"views need images of one or three channels; received {images.shape[-1]}")
 
     def steps_of(self, epochs: str, n: int) -> int:
-        """As of every method; batches are whole, and the pretext has its own."""
-        if epochs == "pretext_epochs":
-            return self._pretext().steps_of("epochs", n)
-        return max(n // self.batch_size, 1)
+        """As of every method; the pretext has batches of its own."""
+        of_pretext = epochs == "pretext_epochs"
+        return self._pretext().steps_of("epochs", n) if of_pretext else super().steps_of(epochs, n)
 
     def _pretext(self) -> Siamese:
         return pretext.pretext(self.network, self.pretext_epochs, self.flip, self.seed)

@@ -64,6 +64,7 @@ class SCAN(BackboneMethod):
     """
 
     in_stages = True
+    whole_batches = True
 
     n_clusters: int = setting(10, "number of clusters", low=2)
     stages: int = setting(3, "2: pretext and clustering, 3: self-labelling too", low=2, high=3)
@@ -177,10 +178,9 @@ class SCAN(BackboneMethod):
     # ------------------------------------------------------------------ 1: the pretext, and its neighbours
 
     def steps_of(self, epochs: str, n: int) -> int:
-        """As of every method; batches are whole, and the pretext has its own."""
-        if epochs == "pretext_epochs":
-            return self._pretext().steps_of("epochs", n)
-        return max(n // self.batch_size, 1)
+        """As of every method; the pretext has batches of its own."""
+        of_pretext = epochs == "pretext_epochs"
+        return self._pretext().steps_of("epochs", n) if of_pretext else super().steps_of(epochs, n)
 
     def _pretext(self):
         return pretext.pretext(self.network, self.pretext_epochs, self.flip, self.seed)

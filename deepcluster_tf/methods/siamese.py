@@ -68,6 +68,8 @@ class Siamese(EncodingMethod):
         n_iter_: iterations done. converged_: None, for no rule stops it.
     """
 
+    whole_batches = True
+
     n_clusters: int = setting(10, "number of clusters", low=2)
     comparison: str = setting(
         "layers",
@@ -122,10 +124,6 @@ class Siamese(EncodingMethod):
     def _check(self, images):
         if self.views == "strong" and images.shape[-1] not in (1, 3):
             raise ValueError(f"strong views (VIEWS) need images of one or three channels; received {images.shape[-1]}")
-
-    def steps_of(self, epochs: str, n: int) -> int:
-        """As of every method; batches are whole."""
-        return max(n // self.batch_size, 1)
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)

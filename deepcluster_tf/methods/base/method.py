@@ -65,6 +65,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     decoder_ = None  # a method without one reconstructs nothing
 
+    whole_batches = False  # whether an epoch leaves out the images of a last batch that is not full
+
     counts_steps = True  # whether an experiment may set its epochs by the steps that they come to
 
     @property
@@ -74,7 +76,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def steps_of(self, epochs: str, n: int) -> int:
         """The steps of one of the epochs that a setting of this name counts, with n images."""
-        return -(-n // self.batch_size)
+        return max(n // self.batch_size, 1) if self.whole_batches else -(-n // self.batch_size)
 
     def _require_fitted(self) -> None:
         """Refuse what needs a fitted model.

@@ -31,11 +31,10 @@ def scores(found: pd.DataFrame, title: str, path: Path) -> Path:
     found = found[found["acc"].notna()].iloc[::-1].reset_index(drop=True)
     figure, axes = plt.subplots(figsize=(8.6, 1.4 + 0.36 * len(found)), layout="constrained")
     for name, colour, marker, shift in (("acc", COLOURS[0], "o", 0.14), ("nmi", COLOURS[2], "s", -0.14)):
-        for printed, face in ((False, colour), (True, "white")):
-            rows = found[(found["source"] != "") == printed]
-            rows = rows[rows[name].notna()]
+        for whose in found["whose"].iloc[::-1].unique():
+            rows = found[(found["whose"] == whose) & found[name].notna()]
             if len(rows):
-                whose = "as printed" if printed else "ours"
+                face = colour if whose == "ours" else "white"
                 axes.errorbar(
                     rows[name], rows.index + shift, xerr=rows[f"{name}_std"].fillna(0), fmt=marker, color=colour,
                     mfc=face, capsize=3, label=f"{unsupervised.SCORES[name].removesuffix(' one to one')}, {whose}",
@@ -90,6 +89,8 @@ def write(table: Table, folder: Path, root: Path) -> list[Path]:
     written = [
         scores(unsupervised.frame(table, root), f"{table.name}: over all images", folder / f"{table.name}-scores.png")
     ]
+    if any(row.whose != "ours" for row in table.rows):
+        return written  # the pictures of our runs are drawn for the table that is about them
     last = {running.variant_of(row) + row.experiment: row for row in table.rows}  # of a run's rows its own clustering's
     for row in last.values():
         seeds = running.runs_of(row, root)

@@ -30,7 +30,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     for declared in of.rows:
         found = running.runs_of(declared, root)
         command = experiments.get(declared.experiment).command(declared.settings)
-        row = {"what": declared.label, "seeds": len(found), "command": command, "source": ""}
+        row = {"what": declared.label, "seeds": len(found), "command": command, "source": "", "whose": declared.whose}
         for name in of.scores:
             values = [run["metrics"][f"{name}_{declared.by}"]["value"] for run in found]
             row |= results.mean_and_std(values, name)
@@ -39,7 +39,8 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
         row["gib"] = float(np.mean([run.get("peak_gib", np.nan) for run in found])) if found else np.nan
         rows.append(row)
     for label, said in results.reference().get(of.name, {}).items():
-        row = {"what": label, "seeds": 0, "command": "", "source": said.get("source", "the authors' paper or code")}
+        source = said.get("source", "the authors' paper or code")
+        row = {"what": label, "seeds": 0, "command": "", "source": source, "whose": "as printed"}
         for name in of.scores:
             row |= {name: said.get(name, np.nan), f"{name}_std": said.get(f"{name}_std", np.nan)}
         rows.append(row | {"minutes": np.nan, "gib": np.nan})
@@ -71,7 +72,7 @@ def page(of: Table, root: Path | None = None) -> str:
     theirs = [[*_cells(of, row), row["source"]] for row in found[found["source"] != ""].to_dict("records")]
     lines = [markdown.heading(of), ""]
     lines += [
-        markdown.rows(["Ours", *_titles(of), "seeds", "minutes", *(["GiB"] if measured else []), "command"], ours),
+        markdown.rows(["Run here", *_titles(of), "seeds", "minutes", *(["GiB"] if measured else []), "command"], ours),
         "",
     ]
     if theirs:
@@ -100,5 +101,5 @@ def _starts(of: Table, root: Path | None) -> list[str]:
 def readme(of: Table, root: Path | None = None) -> str:
     """The scores without the details: the README's table."""
     found = frame(of, root).to_dict("records")
-    lines = [[*_cells(of, row), str(row["seeds"] or DASH), "as printed" if row["source"] else "ours"] for row in found]
+    lines = [[*_cells(of, row), str(row["seeds"] or DASH), row["whose"]] for row in found]
     return markdown.rows(["Method", *_titles(of), "seeds", "whose"], lines)
