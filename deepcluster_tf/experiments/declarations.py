@@ -495,9 +495,9 @@ _BESIDE = Table(
     "ClustPy is the library of deep clustering that people would use instead: with PyTorch, in an environment of its "
     "own, on the same pixels in 0..1, with its own networks, which are small and dense, and its own settings; each "
     "run's record has its version; then with as many epochs as SDCEC has. Its N2D lays out by UMAP with the settings "
-    "of N2D's authors: scikit-learn's t-SNE, its default, refuses ten dimensions. Scored over all images, training and test, one to "
-    "one. The minutes include those of every autoencoder; memory is the most that the process had, where it was "
-    "recorded.",
+    "of N2D's authors: scikit-learn's t-SNE, its default, refuses ten dimensions. Scored over all images, training "
+    "and test, one to one. The minutes include those of every autoencoder; memory is the most that the process had, "
+    "where it was recorded.",
     rows=(*_peers("mnist", "MNIST"), *_peers("fashion", "Fashion-MNIST")),
     seeds=3,
 )  # fmt: skip
