@@ -95,7 +95,7 @@ class DEC(EncodingMethod):
     def _learn(self, images, directory, progress, strategy):
         labels = self._take_labels(self._labels, len(images))
         start = self._pretext()
-        pretext.learn(start, images, self._shared, progress, strategy)
+        self._pretext_seconds = pretext.learn(start, images, self._shared, progress, strategy)
         self._take(start)
         self._scale(self.transform(images))
         place = directory and directory / "clustering"
@@ -145,6 +145,7 @@ class DEC(EncodingMethod):
     def _cluster(self, images, progress):
         super()._cluster(images, progress)
         self.notices_ += self._found
+        self.seconds_["pretext"] = self._pretext_seconds
 
 
 class DECModel(PairModel):

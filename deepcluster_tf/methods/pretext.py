@@ -10,6 +10,7 @@ import numpy as np
 
 from deepcluster_tf.files import locked
 from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.machine import processors
 from deepcluster_tf.methods.siamese import Siamese
 
 SETTINGS = {  # what two cores can train: 32x32 images in hours
@@ -42,7 +43,7 @@ def projected(of: Siamese):
     return of.projector_ if of.projector else keras.layers.UnitNormalization(axis=-1, name="unit")
 
 
-def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy) -> Path | None:
+def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy) -> float:
     """Train it, or take over what another fit to these images has trained.
 
     Args:
@@ -52,11 +53,17 @@ def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, 
         progress, strategy: as `fit` takes them.
 
     Returns:
-        the encoder's folder, which others of the same settings and seed share.
+        the seconds that it took, here or when it was trained; others of the same settings, seed and number of
+        processors share it.
     """
-    settings = {name: value for name, value in of._made_of().items() if name not in ("n_clusters", "n_init")}
-    name = f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{of.seed}"
-    place = shared and shared / name
+    place = shared and folder(of, shared)
     with locked(place, wait=True) if place else contextlib.nullcontext():
         of._learn(images, place, progress, strategy)
-    return place
+    return round(sum(row["seconds"] for row in of.history_), 1)
+
+
+def folder(of: Siamese, shared: Path) -> Path:
+    """Where it is kept: under a name of its settings, its seed and the processors, on which its numbers depend too."""
+    settings = {name: value for name, value in of._made_of().items() if name not in ("n_clusters", "n_init")}
+    settings["processors"] = processors()
+    return shared / f"similarity-{checkpoints.digest(np.array([str(settings)]))[:8]}-seed-{of.seed}"

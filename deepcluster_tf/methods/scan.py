@@ -187,7 +187,7 @@ class SCAN(BackboneMethod):
 
     def _contrast(self, images, progress, strategy):
         learned = self._pretext()
-        self._of_pretext = pretext.learn(learned, images, self._shared, progress, strategy)
+        self._pretext_seconds = pretext.learn(learned, images, self._shared, progress, strategy)
         self.encoder_ = pretext.encoder(learned)
         self._view = lambda number: learned.view(number, images.shape[-1] == 3)
         self._embed = fitting.batched(self.encoder_)
@@ -323,6 +323,8 @@ class SCAN(BackboneMethod):
     def _cluster(self, images, progress):
         super()._cluster(images, progress)
         self.notices_ += self._found
+        if not self._frozen:
+            self.seconds_["pretext"] = self._pretext_seconds
 
     # ------------------------------------------------------------------ the networks
 

@@ -23,11 +23,11 @@ def cell(value: float, std: float = np.nan, sign: str = "", percent: bool = Fals
 
 
 def minutes(run: dict, by: str) -> float:
-    """Of training, encoding and the clustering that a row shows; an autoencoder that several runs share included.
+    """Of training, encoding and the clustering that a row shows; what several runs learn from once included.
 
     Features that runs share are not among them.
     """
-    seconds = sum(run["seconds"].get(phase, 0.0) for phase in ("training", "clustering", "encoding", by))
+    seconds = sum(run["seconds"].get(phase, 0.0) for phase in ("pretext", "training", "clustering", "encoding", by))
     return (seconds + run.get("autoencoder", {}).get("seconds", 0.0)) / 60
 
 
