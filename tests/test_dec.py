@@ -6,8 +6,11 @@ import tensorflow as tf
 from keras import ops
 
 from deepcluster_tf import clustering, losses, metrics
+from deepcluster_tf.experiments import results
+from deepcluster_tf.files import verify
 from deepcluster_tf.methods import pretext
 from deepcluster_tf.methods.dec import DEC
+from deepcluster_tf.methods.scan import SCAN
 
 SETTINGS = {"n_clusters": 4, "pretext_epochs": 60, "epochs": 3, "batch_size": 50, "n_init": 2, "flip": False}
 
@@ -111,3 +114,11 @@ def test_without_a_projector_the_length_of_an_embedding_is_free(blobs):
     np.testing.assert_allclose(*compared, rtol=1e-5)
     np.testing.assert_allclose(compared[0], z / np.linalg.norm(z, axis=1, keepdims=True), rtol=1e-5)
     np.testing.assert_allclose(compared[0], start.transform(images), rtol=1e-5)
+
+
+def test_the_shipped_encoder_is_found_and_whole(monkeypatch):
+    monkeypatch.setattr("deepcluster_tf.methods.pretext.processors", lambda: 2)  # those of its training
+    shipped = pretext.folder(SCAN(seed=0)._pretext(), results.ROOT / "pretrained" / "cifar")
+    assert shipped == pretext.folder(DEC(seed=0)._pretext(), shipped.parent)
+    for name in ("fit.json", "history.csv", "curve.csv", "checkpoint.weights.h5"):
+        verify(shipped / name)
