@@ -81,3 +81,22 @@ def test_akula_by_hand():
     assert "within the deviation over the seeds" in lines[1] and "within" not in lines[0]
     lines = claims.akula(purities((0.7, 0.6, 0.5, 0.7, 0.4), np.nan))
     assert verdicts(lines) == [False] * 3 and not any("within" in line for line in lines)
+
+
+def test_gaps_of_names_by_hand():
+    what = ["mixture, 16", "mixture, 24", "k-means", "mixture, none"]
+    found = pd.DataFrame({
+        "what": what, "annotations": [64, 96, 273, 0], "test_acc": [0.85, 0.9, 0.77, np.nan],
+        "test_acc_difference": [-0.05, np.nan, 0.02, np.nan],
+    })  # fmt: skip
+    lines = claims.gaps_of_names(found, {"mixture, 16": [(0.9, True), (0.7, False), (0.94, True)]})
+    assert lines == [
+        "- mixture, 16, -0.0500: every class had a name in the last round of 2 of 3 runs (ACC 0.9200), not of the "
+        "others (0.7000), whose class head never learns what lacks one; 64 names (mixture, 16): 0.8500, "
+        "96 names (mixture, 24): 0.9000"
+    ]
+    alone = claims.gaps_of_names(found.assign(test_acc_difference=0.03).iloc[2:3], {"k-means": [(0.77, True)]})
+    assert alone == [
+        "- k-means, +0.0300: every class had a name in the last round of 1 of 1 runs; 273 names (k-means): 0.7700, "
+        "273 names (k-means): 0.7700"
+    ]

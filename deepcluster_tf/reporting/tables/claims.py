@@ -85,6 +85,31 @@ def named_clusters(found: pd.DataFrame, by_dimensions: dict[int, float]) -> list
     ])  # fmt: skip
 
 
+def gaps_of_names(found: pd.DataFrame, runs: dict[str, list[tuple[float, bool]]]) -> list[str]:
+    """Why rows lie more than two points from the paper, as far as names explain it.
+
+    Args:
+        found: the table's frame: "what", "annotations", "test_acc", "test_acc_difference".
+        runs: what -> test accuracy of each run, and whether every class had a name in its last round.
+
+    Returns:
+        a line for each such row.
+    """
+    lines = []
+    for row in found[found["test_acc_difference"].abs() > 0.02].to_dict("records"):
+        whole, lacking = ([acc for acc, each in runs[row["what"]] if each is named] for named in (True, False))
+        named = f"every class had a name in the last round of {len(whole)} of {len(whole) + len(lacking)} runs"
+        if lacking:
+            named += f" (ACC {np.mean(whole):.4f})" if whole else ""
+            named += f", not of the others ({np.mean(lacking):.4f}), whose class head never learns what lacks one"
+        kind = row["what"].partition(",")[0]
+        alike = found[found["what"].str.startswith(kind) & found["test_acc"].notna()].sort_values("annotations")
+        said = [f"{each['annotations']:.0f} names ({each['what']}): {each['test_acc']:.4f}"
+                for each in alike.iloc[[0, -1]].to_dict("records")]  # fmt: skip
+        lines.append(f"- {row['what']}, {row['test_acc_difference']:+.4f}: {named}; {said[0]}, {said[1]}")
+    return lines
+
+
 def akula(found: pd.DataFrame) -> list[str]:
     """What Akula's sections 5 and 6 say of encodings, by purity over the training images.
 
