@@ -43,7 +43,10 @@ _DCEC = {
     "PRETRAIN": "pretrain", "VIEWS": "views",
     **_TRAIN,
 }  # fmt: skip
-_AE = {"ARCHITECTURE": ("architecture", "dense", "pooling"), "ACTIVATION": "activation", **_TRAIN}
+_AE = {
+    "ARCHITECTURE": ("architecture", "dense", "pooling"), "ACTIVATION": "activation",
+    "ENCODING": "embedding_activation", **_TRAIN,
+}  # fmt: skip
 _VAE = {
     "EPOCHS": "epochs", "K": "n_clusters", "Z": "z_dim", "BETA": "beta", "GAMMA": "gamma", "A": "a",
     "CLUSTERING": "clustering", "DISTANCE": "distance", "DECAY": "decay", "DEPTH": "depth", "QUERY": "query",
@@ -264,6 +267,7 @@ _SUPERVISION = Table(
 
 _KMEANS, _MIXTURE, _N2D = {"by": "kmeans"}, {"by": "mixture"}, {"by": "n2d"}
 _SIGMOID, _POOLING = {"activation": "sigmoid"}, {"architecture": "pooling"}
+_RECTIFIED = {"embedding_activation": "relu"}
 _AUTOENCODERS = Table(
     "fashion-encodings", "Akula", "encodings", "sections 5.1 to 5.4",
     "The paper's accuracy is purity over the 60,000 training images: each cluster takes its majority class. Its "
@@ -279,6 +283,8 @@ _AUTOENCODERS = Table(
         Row("dense autoencoder, UMAP and a mixture", "fashion-ae", **_N2D),
         Row("dense autoencoder, sigmoid, k-means", "fashion-ae", _SIGMOID, **_KMEANS),
         Row("dense autoencoder, sigmoid, Gaussian mixture", "fashion-ae", _SIGMOID, **_MIXTURE),
+        Row("dense autoencoder, ReLU on the encoding, k-means", "fashion-ae", _RECTIFIED, **_KMEANS),
+        Row("dense autoencoder, ReLU on the encoding, Gaussian mixture", "fashion-ae", _RECTIFIED, **_MIXTURE),
         Row("convolutions, pooling, dropout, k-means", "fashion-ae", _POOLING, **_KMEANS),
         Row("convolutions, pooling, dropout, Gaussian mixture", "fashion-ae", _POOLING, **_MIXTURE),
     ),
