@@ -74,6 +74,20 @@ def purities(purity, std=0.01):
     return pd.DataFrame({"scored": "training", "what": what, "purity": purity, "purity_std": std})
 
 
+def test_gaps_of_encodings_by_hand():
+    found = purities((0.5, 0.6, 0.605, 0.54, 0.8)).assign(purity_document=[0.51, 0.55, 0.606, np.nan, np.nan])
+    found["purity_difference"] = found["purity"] - found["purity_document"]
+    near = "these lie within two points of it: convolutions, pooling, dropout, k-means"
+    tried = "tried: convolutions, pooling, dropout, k-means 54.00 %"
+    assert claims.gaps_of_encodings(found) == [
+        f"- dense autoencoder, k-means, +5.00 points of 55.00 %; {tried}; {near}"
+    ]
+    found.loc[3, "purity"] = 0.59
+    assert claims.gaps_of_encodings(found)[0].endswith("59.00 %; none lies within two points of it")
+    found.loc[3, "purity"] = np.nan
+    assert claims.gaps_of_encodings(found)[0].endswith("tried: nothing yet; none lies within two points of it")
+
+
 def test_akula_by_hand():
     lines = claims.akula(purities((0.5, 0.6, 0.605, 0.7, 0.8)))
     assert verdicts(lines) == [True] * 3

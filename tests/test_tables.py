@@ -142,6 +142,8 @@ def vae_runs(root):
         rows = [f"{e},{20 * e},{accuracy - 0.1 * (5 - e)}" for e in range(1, 6)]
         (folder / "history.csv").write_text("\n".join(["epoch,annotations,test_acc", *rows, ""]))
         (folder / "readings.csv").write_text("epoch,reconstruction_acc\n0.32,0.1\n0.64,0.3\n")
+        answers = [f"1,{digit}.0" for digit in range(10)] + ["4,"] + [f"4,{digit}.0" for digit in range(9 + seed)]
+        (folder / "annotations.csv").write_text("\n".join(["epoch,label", *answers, ""]))
         pictures = {f"pictures_{epoch}": np.zeros((3, 8, 8, 1), np.uint8) for epoch in (1, 5)}
         np.savez(folder / "centers.npz", labels_1=np.array([3, -1, 0]), labels_5=np.full(3, -1), **pictures)
 
@@ -158,6 +160,8 @@ def test_annotations_by_hand(root):
     assert mine in page
     assert "| Gaussian mixture, its posterior as confidence | – | – | 0.9347 (a later report) | – |" in page
     assert "a reader stood in for that person" in page
+    # in the last round of seed 0 nobody named the last class
+    assert annotation.last_names(of, root)["k-means, as published"] == [(0.7, False), (0.8, True)]
     found = drawing.curve(results.runs_of("mnist-vae", "annotator-reader", root), "history.csv", "epoch", "test_acc")
     assert found["mean"].tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65, 0.75])
     assert found["x"].tolist() == [1, 2, 3, 4, 5] and found["std"].tolist() == pytest.approx([0.070711] * 5, abs=1e-6)

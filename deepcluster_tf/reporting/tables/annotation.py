@@ -96,12 +96,12 @@ def page(of: Table, root: Path | None = None) -> str:
     lines += [WEIGHTS, "", "## The paper's claims", ""]
     lines += [*claims.named_clusters(frame(of, root), _by_dimensions(of, root)), ""]
     lines += ["## Rows that differ by more than two points, and why", "", GAPS, ""]
-    lines += [*claims.gaps_of_names(frame(of, root), _last_names(of, root)), ""]
+    lines += [*claims.gaps_of_names(frame(of, root), last_names(of, root)), ""]
     lines += ["Deviations from the paper:", "", *markdown.deviations(*markdown.methods_of(of))]
     return "\n".join(lines) + "\n"
 
 
-def _last_names(of: Table, root: Path | None) -> dict[str, list[tuple[float, bool]]]:
+def last_names(of: Table, root: Path | None) -> dict[str, list[tuple[float, bool]]]:
     """Label -> test accuracy of each run, and whether every class had a name in its last round."""
     found = {}
     for row in of.rows:

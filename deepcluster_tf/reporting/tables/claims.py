@@ -144,6 +144,31 @@ def akula(found: pd.DataFrame) -> list[str]:
     ])  # fmt: skip
 
 
+def gaps_of_encodings(found: pd.DataFrame) -> list[str]:
+    """What the variants tried come to, for rows whose purity lies more than two points from Akula's.
+
+    Args:
+        found: the table's frame: "scored", "what", "purity", "purity_document", "purity_difference".
+
+    Returns:
+        a line for each such row.
+    """
+    rows, lines = found[(found["scored"] == "training") & found["purity"].notna()], []
+    for row in rows[rows["purity_difference"].abs() > 0.02].to_dict("records"):
+        by = row["what"].rpartition(", ")[2]
+        tried = rows[rows["what"].str.endswith(f", {by}") & ~rows["what"].str.startswith("raw pixels")]
+        tried = tried[tried["what"] != row["what"]].sort_values("purity")
+        near = (tried["purity"] - row["purity_document"]).abs() <= 0.02
+        verdict = "these lie within two points of it" if near.any() else "none lies within two points of it"
+        said = ", ".join(f"{what} {100 * purity:.2f} %" for what, purity in zip(tried["what"], tried["purity"]))
+        named = ": " + ", ".join(tried["what"][near]) if near.any() else ""
+        lines.append(
+            f"- {row['what']}, {100 * row['purity_difference']:+.2f} points of {100 * row['purity_document']:.2f} %; "
+            f"tried: {said or 'nothing yet'}; {verdict}{named}"
+        )
+    return lines
+
+
 def schultz(found: pd.DataFrame, learned: list[str], beyond: tuple[str, ...] = (), by: str = "kmeans") -> list[str]:
     """What Schultz claims, confirmed or refuted by the adjusted Rand index of a clustering.
 

@@ -13,6 +13,7 @@ from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 SCORES = ("purity", "acc", "nmi", "ari")
+GAPS = "Akula names neither the activations nor the batch size, and its numbers are of one run each."
 
 
 def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
@@ -57,6 +58,8 @@ def page(of: Table, root: Path | None = None) -> str:
         cells = [_cells(row, bool(beside)) for row in rows.to_dict("records")]
         lines += [f"## Scored on the {where} images", "", markdown.rows(header, cells), ""]
     lines += ["## The paper's claims", "", *claims.akula(frame(of, root)), ""]
+    lines += ["## Rows that differ by more than two points, and what was tried", "", GAPS, ""]
+    lines += [*claims.gaps_of_encodings(frame(of, root)), ""]
     lines += [of.protocol, "", *_confusions(of, root), "Deviations from the paper:"]
     for method in markdown.methods_of(of):
         lines += ["", f"{method.__name__}:", "", *markdown.deviations(method)]
