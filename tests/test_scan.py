@@ -157,6 +157,20 @@ def test_a_collapse_is_noticed(blobs):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("settings", [SMALL, FROZEN], ids=["own", "frozen"])
+def test_where_self_labelling_collapses_the_stage_before_is_kept(settings, blobs, monkeypatch):
+    settings = {**settings, "self_labelling_epochs": 40, "learning_rate": 0.01}
+    before = SCAN(**settings, stages=2).fit(blobs[0], progress=False)
+    first = lambda p, known, confidence: (p * 0 + np.float32([1, 0, 0, 0]), p[:, 0] * 0 + 1)
+    monkeypatch.setattr(heads, "sure_labels", first)
+    found = SCAN(**settings).fit(blobs[0], progress=False)
+    assert [stage["stage"] for stage in found.stages_] == ["clustering", "self-labelling"]
+    assert found.stages_[1]["smallest"] == 0 and found.stages_[0] == before.stages_[0]
+    assert any("the clusters of the stage before are kept" in notice for notice in found.notices_)
+    np.testing.assert_array_equal(found.predict_proba(blobs[0]), before.predict_proba(blobs[0]))
+    np.testing.assert_array_equal(found.transform(blobs[0]), before.transform(blobs[0]))
+
+
 def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
     settings = {**SMALL, "epochs": 2, "self_labelling_epochs": 1}
     first = SCAN(**settings).fit(blobs[0], directory=tmp_path / "a", shared=tmp_path / "s", progress=False)

@@ -13,7 +13,8 @@ Deviations from the paper:
    self-labelling every second value is dropped instead. On few images they take 500 steps at least.
 3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
    so for checkpoints. The entropy weighs 1 in that loss, as in the paper's validation.
-4. Known labels, where some are given, take the place of the neighbour's assignment, as SDCEC sets rows of its target,
+4. Where self-labelling empties a cluster, the network and head of the stage before are kept; the paper goes on.
+5. Known labels, where some are given, take the place of the neighbour's assignment, as SDCEC sets rows of its target,
    and of the pseudo-label in self-labelling; the heads begin towards the mean embeddings of their classes, as SDCEC's
    centres do. The paper knows no labels.
 """
@@ -268,12 +269,21 @@ class SCAN(BackboneMethod):
         model.teacher, model.confidence = lambda x: teacher(x, training=False), self.confidence
         model.known = ops.convert_to_tensor(one_hot(self._labels, self.n_clusters))
         how = {"confidence": self.confidence, "head": checkpoints.digest(self._head[0])}
-        epochs = self.self_labelling_epochs
+        epochs, before = self.self_labelling_epochs, self.encoder_.get_weights()
         self._fit(
             model, {"labels": "categorical_crossentropy"}, data, epochs, directory, "self-labelling", how, progress
         )
-        self._head = head.get_weights()
-        self._keep("self-labelling", fitting.batched(teacher)(data))
+        p = fitting.batched(teacher)(data)
+        if smallest(p) >= LEAST or self.stages_[-1]["smallest"] < LEAST:
+            self._head = head.get_weights()
+            self._keep("self-labelling", p)
+        else:  # few sure images drew all others into their clusters
+            self.encoder_.set_weights(before)
+            self._note("self-labelling", p)
+            self._found.append(
+                f"self-labelling left a cluster with less than {LEAST:.0%} of the mean size: the clusters of the stage "
+                "before are kept"
+            )
 
     # ------------------------------------------------------------------ what both stages share
 
@@ -311,12 +321,16 @@ class SCAN(BackboneMethod):
             copy(place / "history.csv", directory / f"{stage}.csv")
 
     def _keep(self, stage: str, p: np.ndarray) -> None:
-        """Take over the head, and note what the stage came to."""
+        """Take over the head."""
         kernel, bias = self._head
         if self._frozen:  # the head that is kept sees features as they are
             mean, deviation = (np.reshape(w, -1) for w in (self._normal.mean, ops.sqrt(self._normal.variance)))
             kernel, bias = kernel / deviation[:, None], bias - (mean / deviation) @ kernel
         self.assigners_["scan"].set_weights([kernel, bias])
+        self._note(stage, p)
+
+    def _note(self, stage: str, p: np.ndarray) -> None:
+        """Report what a stage came to."""
         sure = {"confident": float(np.mean(p.max(axis=1) > self.confidence)), "smallest": smallest(p)}
         self.stages_.append({"stage": stage, **sure, **self._score(p.argmax(axis=1))})
 
