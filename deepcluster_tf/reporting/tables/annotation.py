@@ -21,8 +21,8 @@ WEIGHTS = (
 )
 
 GAPS = (
-    "The paper's numbers are of one run each, in which a person named 10 to 16 pictures an epoch. Two causes are seen "
-    "in our runs: a class without a name, and the number of names; beside each row are the fewest and the most names "
+    "The papers print one number each, without a deviation or the names that were given. Two causes are seen in our "
+    "runs: a class without a name, and the number of names; beside each row are the fewest and the most names "
     "of the same clustering."
 )
 

@@ -13,7 +13,7 @@ from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
 SCORES = ("purity", "acc", "nmi", "ari")
-GAPS = "Akula names neither the activations nor the batch size, and its numbers are of one run each."
+GAPS = "Akula names neither the activations nor the batch size, and prints one number each, without a deviation."
 
 
 def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
