@@ -14,7 +14,7 @@ from pathlib import Path
 
 LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
 COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
-CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's memory
+CGROUPS, OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's limits, and whose hold here
 LARGE = 0.3  # of the memory: from that share on images are not held in it
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
@@ -36,15 +36,29 @@ def memory() -> int:
     """The bytes that this process may use: of the machine, of its container, or under its own limit (`ulimit -v`)."""
     page = os.sysconf("SC_PAGE_SIZE")
     allowed = [page * os.sysconf("SC_PHYS_PAGES")]
-    for path in CONTAINER:
-        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
-            allowed.append(int(Path(path).read_text()))
+    for file in _limits():
+        with contextlib.suppress(OSError, ValueError):  # no such group here, or "max"
+            allowed.append(int(file.read_text()))
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
         with contextlib.suppress(OSError):  # what this process has taken of it, where the system tells
             limit -= page * int(Path("/proc/self/statm").read_text().split()[0])
         allowed.append(limit)
     return max(min(allowed), 0)
+
+
+def _limits() -> set[Path]:
+    """The files that say how much memory the control groups of this process may use, its container among them."""
+    files = {CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes"}
+    with contextlib.suppress(OSError):
+        for line in OF_PROCESS.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            where, name = (CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (CGROUPS, "memory.max")
+            inside = Path(group).relative_to("/")
+            files |= {where / above / name for above in (inside, *inside.parents)}
+    return files
 
 
 def peak() -> float:

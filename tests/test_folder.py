@@ -204,8 +204,13 @@ def test_a_name_that_is_not_utf8_may_be_that_of_another_file(flat):
 
 @pytest.mark.parametrize(
     ("there", "size", "fits"),
-    # 4 images of 1024x1024: 200 bytes a pixel while a network learns from them
-    [(4 * 1024**2 * 200, 1024, True), (4 * 1024**2 * 200 - 1, 1024, False), (2**33, 4096, False), (2**33, 32, True)],
+    # 4 images of 1024x1024: 200 bytes a pixel while a network learns from them, beside 700 MiB of TensorFlow itself
+    [
+        (4 * 1024**2 * 200 + 700 * 2**20, 1024, True),
+        (4 * 1024**2 * 200 + 700 * 2**20 - 1, 1024, False),
+        (2**33, 4096, False),
+        (2**33, 32, True),
+    ],
 )
 def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fits, monkeypatch):
     monkeypatch.setattr(folder, "memory", lambda: there)
@@ -215,15 +220,47 @@ def test_images_that_do_not_fit_are_refused_before_reading(flat, there, size, fi
     monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
     message = refused(flat, size=size)
     assert f"received images of {size}x{size}" in message and f"{there / 2**30:.1f} GiB are there" in message
-    assert message.endswith("choose a smaller SIZE")
+    assert message.endswith("choose a smaller SIZE, or a smaller BATCH where the method has one")
 
 
-def test_memory_is_what_the_container_allows(tmp_path, monkeypatch):
+def test_the_batch_of_the_method_is_what_has_to_fit(flat, monkeypatch):
+    """As DCEC with its 256 images a step did not, of 224x224 under 3 GiB: the kernel killed it."""
+    monkeypatch.setattr(reading, "load_image", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(folder, "memory", lambda: 700 * 2**20 + 3 * 1024**2 * 200)
+    assert "to learn from 4 at a time" in refused(flat, size=1024, batch_size=256)
+    with pytest.raises(pytest.fail.Exception, match="read"):
+        datasets.load_folder(flat, size=1024, batch_size=3)
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("", "memory.max"),  # a container that sees its own group as the top one
+        ("0::/user/mine\n", "user/mine/memory.max"),
+        ("0::/user/mine\n", "user/memory.max"),  # the limit of a group above
+        ("4:cpu,memory:/job\n0::/\n", "memory/job/memory.limit_in_bytes"),  # the older kind
+        ("4:memory:/outside/names\n", "memory/memory.limit_in_bytes"),  # ... in a container
+    ],
+)
+def test_memory_is_what_the_control_groups_allow(groups, file, tmp_path, monkeypatch):
     whole = machine.memory()
+    (tmp_path / "of-process").write_text(groups)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "OF_PROCESS", tmp_path / "of-process")
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     for said, allowed in (("max\n", whole), ("1048576\n", 2**20), (f"{2**62}\n", whole)):
-        (tmp_path / "memory.max").write_text(said)
-        monkeypatch.setattr(machine, "CONTAINER", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
+        (tmp_path / file).write_text(said)
         assert machine.memory() == allowed
+
+
+def test_memory_of_a_group_that_is_not_mine_is_no_limit(tmp_path, monkeypatch):
+    whole = machine.memory()
+    (tmp_path / "of-process").write_text("0::/user/mine\n")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "OF_PROCESS", tmp_path / "of-process")
+    (tmp_path / "user" / "other").mkdir(parents=True)
+    (tmp_path / "user" / "other" / "memory.max").write_text("1")
+    assert machine.memory() == whole
 
 
 def test_memory_is_what_the_process_may_still_take(flat):

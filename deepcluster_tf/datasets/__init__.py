@@ -125,7 +125,12 @@ def load(name: str, data_dir: str | Path | None = None, progress: bool = True) -
 
 
 def load_folder(
-    path: str | Path, size: int = 32, grayscale: bool = False, progress: bool = True, broken: str = "skip"
+    path: str | Path,
+    size: int = 32,
+    grayscale: bool = False,
+    progress: bool = True,
+    broken: str = "skip",
+    batch_size: int = 64,
 ) -> Dataset:
     """Load the user's own images: a flat folder, or a folder with one sub-folder a class.
 
@@ -140,6 +145,7 @@ def load_folder(
         grayscale: convert to one channel; one channel is also kept where no image has any colour.
         progress: show a bar on stderr.
         broken: "skip" passes over images that cannot be read, with a warning; "refuse" does not.
+        batch_size: images that will be learned from at a time, which have to fit into memory.
 
     Returns:
         the data set; labels are the rank of the sub-folder's name, or all -1 for a flat folder.
@@ -150,7 +156,7 @@ def load_folder(
             `broken` is "refuse".
     """
     folder = Path(path).expanduser().resolve()
-    images, labels, class_names, files = read_folder(folder, size, grayscale, progress, broken)
+    images, labels, class_names, files = read_folder(folder, size, grayscale, progress, broken, batch_size)
     return _split(folder.name, images, labels, len(images), class_names, f"the folder {folder}", files, str(folder))
 
 

@@ -15,12 +15,12 @@ from deepcluster_tf.datasets.formats import DataError
 from deepcluster_tf.machine import memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-# The least that a network takes while it learns, as measured: bytes a pixel (200 to 700) and images at a time.
-PER_PIXEL, BATCH = 200, 64
+# The least that learning takes, as measured: bytes a pixel of a batch (200 to 700), and what TensorFlow takes itself.
+PER_PIXEL, ITSELF = 200, 700 * 2**20
 
 
 def read_folder(
-    folder: Path, size: int, grayscale: bool, progress: bool, broken: str = "skip"
+    folder: Path, size: int, grayscale: bool, progress: bool, broken: str = "skip", batch_size: int = 64
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Read, turn upright and resize all images of a folder, in sorted order.
 
@@ -30,6 +30,7 @@ def read_folder(
         grayscale: convert to one channel; one channel is also kept where no image has any colour.
         progress: show a bar.
         broken: "skip" passes over images that cannot be read, with a warning; "refuse" does not.
+        batch_size: images that will be learned from at a time, which have to fit into memory.
 
     Returns:
         images uint8 (n, size, size, 1 or 3); labels int64 (n,), the rank of the sub-folder's name, -1 in a flat
@@ -44,7 +45,7 @@ def read_folder(
     files, labels, class_names = _list(folder)
     _require_utf8(folder, files)
     shape = (size, size, 1 if grayscale else 3)
-    _require_memory((len(files), *shape))
+    _require_memory(size, min(batch_size, len(files)))
     images, unread = reading.read(folder, files, shape, progress)
     if unread:
         keep = _readable(folder, files, unread, broken)
@@ -110,14 +111,14 @@ def _require_utf8(folder: Path, files: list[Path]) -> None:
             raise DataError(f"expected names in UTF-8, received {os.fsencode(file)!r}; rename it")
 
 
-def _require_memory(shape: tuple[int, int, int, int]) -> None:
+def _require_memory(size: int, at_once: int) -> None:
     """Refuse images of which not even a batch can be learned from in the memory that there is."""
-    n, size, *_ = shape
-    needed, there = size**2 * min(n, BATCH) * PER_PIXEL, memory()
+    needed, there = ITSELF + size**2 * at_once * PER_PIXEL, memory()
     if needed > there:
         raise DataError(
-            f"expected batches that fit into memory, received images of {size}x{size}: to learn from {min(n, BATCH)} "
-            f"takes {needed / 2**30:.1f} GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller SIZE"
+            f"expected batches that fit into memory, received images of {size}x{size}: to learn from {at_once} at a "
+            f"time takes {needed / 2**30:.1f} GiB or more, and {there / 2**30:.1f} GiB are there; choose a smaller "
+            "SIZE, or a smaller BATCH where the method has one"
         )
 
 

@@ -129,7 +129,7 @@ def run(
             was expected, what was received, and what to do.
     """
     method, protocol = prepare(experiment, settings, quick)
-    dataset = load_data(experiment, images, side, data_dir, progress)
+    dataset = load_data(experiment, method, images, side, data_dir, progress)
     epochs = budget(experiment, method, len(dataset.images[dataset.train]), settings or {}, quick)
     vars(method).update(epochs)
     data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
@@ -211,7 +211,7 @@ def recorded(directory: Path, settings: dict, usual: dict) -> dict:
 
 
 def load_data(
-    experiment: Experiment, images: str | None, side: int, data_dir: str | None, progress: bool
+    experiment: Experiment, method: Method, images: str | None, side: int, data_dir: str | None, progress: bool
 ) -> datasets.Dataset:
     """The experiment's data set, or the user's own folder of images for an experiment that has none."""
     own = experiment.name.removeprefix(f"{experiment.data}-")
@@ -223,7 +223,7 @@ def load_data(
         return datasets.load(experiment.data, data_dir=data_dir, progress=progress)
     if not images:
         raise ValueError(f"{experiment.name} runs on your own images: expected IMAGES=folder, received none")
-    return datasets.load_folder(images, size=side, progress=progress)
+    return datasets.load_folder(images, size=side, progress=progress, batch_size=method.images_a_step)
 
 
 def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> dict:

@@ -10,6 +10,7 @@ import numpy as np
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base.encoding import EncodingMethod
+from deepcluster_tf.methods.base.method import FEW
 
 
 class BackboneMethod(EncodingMethod):
@@ -27,6 +28,11 @@ class BackboneMethod(EncodingMethod):
         """The package with the backbone's weights, unless Keras downloads them."""
         package = networks.package_of(self.backbone)
         return [package] if package else []
+
+    @property
+    def images_a_step(self) -> int:
+        """As of every method; a frozen backbone sees fewer at a time than heads see features."""
+        return super().images_a_step if self.backbone == "none" else FEW
 
     def with_backbone(self, network: keras.Model) -> BackboneMethod:
         """Take any Keras model in the place of a named backbone, for `fit` and `load`; returns self.

@@ -18,6 +18,7 @@ from deepcluster_tf.methods.base import given, parts
 from deepcluster_tf.settings import Settings
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
+FEW = 64  # images that a network sees at a time where no setting says how many
 
 
 def whole_or_nothing(fit: Fit) -> Fit:
@@ -73,6 +74,11 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def packages(self) -> list[str]:
         """The packages beyond the usual ones that these settings need, by their names on PyPI."""
         return []
+
+    @property
+    def images_a_step(self) -> int:
+        """How many images a network sees at a time while it learns."""
+        return getattr(self, "batch_size", FEW)
 
     def steps_of(self, epochs: str, n: int) -> int:
         """The steps of one of the epochs that a setting of this name counts, with n images."""
