@@ -238,6 +238,13 @@ def test_folder_of_images_from_record_to_export(here):
         running.run(TINY, images=str(here / "mine"), progress=False)
 
 
+def test_another_batch_size_has_an_autoencoder_of_its_own(here):
+    few = {"pretraining_epochs": 1, "max_iterations": 0}
+    one, other = (running.run(TINY, {**few, "batch_size": size}, progress=False) for size in (256, 200))
+    weights = [run["autoencoder"]["weights_sha256"] for run in (one, other)]
+    assert weights[0] != weights[1]
+
+
 def test_record_of_other_settings_is_not_passed_off(run_again):
     path = run_again()["directory"] / "result.json"
     path.write_text(path.read_text().replace('"n_init": 2', '"n_init": 3'))

@@ -53,9 +53,10 @@ class SemiSupervised(Protocol):
         method.check(dataset.images, self._labels)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
-        moved = "" if method.views == "none" else f"-{method.views}-views"
-        moved += "" if precision() == "float32" else f"-{precision()}"
-        name = f"{data}-cae-{method.pretraining_epochs}-epochs{moved}-seed-{method.seed}{self.suffix}"
+        how_else = "" if method.views == "none" else f"-{method.views}-views"
+        how_else += "" if method.batch_size == method.defaults()["batch_size"] else f"-batch-{method.batch_size}"
+        how_else += "" if precision() == "float32" else f"-{precision()}"
+        name = f"{data}-cae-{method.pretraining_epochs}-epochs{how_else}-seed-{method.seed}{self.suffix}"
         pretrained = results.ROOT / "pretrained" / results.folder_name(name)
         with locked(pretrained, wait=True):
             if again and self.suffix:
