@@ -32,14 +32,21 @@ def fitted(request, blobs):
 
 def test_an_epoch_draws_as_many_images_of_every_cluster():
     assigned = np.array([0] * 90 + [2] * 9 + [5])
-    drawn = deepcluster.drawn_evenly(assigned, np.random.default_rng(0))
+    drawn = deepcluster.drawn_evenly(assigned, 100, np.random.default_rng(0))
     counts = np.bincount(assigned[drawn], minlength=6)
     assert len(drawn) == 100 and counts[[1, 3, 4]].sum() == 0
     assert (abs(counts[[0, 2, 5]] - 33) <= 2).all()  # 34 of each, of which the last two are cut off
     assert set(drawn[assigned[drawn] == 5]) == {99}
     assert not np.array_equal(drawn, np.sort(drawn))
-    alone = deepcluster.drawn_evenly(np.zeros(5, int), np.random.default_rng(0))
+    alone = deepcluster.drawn_evenly(np.zeros(5, int), 5, np.random.default_rng(0))
     assert len(alone) == 5 and set(alone) <= set(range(5))
+    often = deepcluster.drawn_evenly(assigned, 3000, np.random.default_rng(0))
+    assert np.bincount(assigned[often]).tolist() == [1000, 0, 1000, 0, 0, 1000]
+
+
+def test_an_epoch_of_few_images_lasts_long_enough_for_a_new_top_layer():
+    steps = DeepCluster(batch_size=256).steps_of
+    assert [steps("epochs", n) for n in (300, 25_600, 25_601, 60_000)] == [100, 100, 101, 235]
 
 
 def test_pseudo_labels_are_of_whitened_features_of_length_one():
@@ -78,7 +85,7 @@ def test_an_easy_task_is_solved_and_reported(fitted, blobs):
 def test_the_top_layer_begins_anew_and_the_centres_are_one(blobs):
     method = DeepCluster(**{**SMALL, "epochs": 0, "head": "centers"})
     method._build((8, 8, 1))
-    model, top, whiten = method._model(400, 5)
+    model, top, whiten = method._model(400, 400, 5)
     pseudo = deepcluster.PseudoLabels(method, top, whiten, blobs[0])
     pseudo.set_model(model)
     model.hold(blobs[0])

@@ -33,7 +33,7 @@ EASY = {
         "pretraining_epochs": 60, "max_iterations": 20, "update_interval": 10, "batch_size": 48, "n_init": 3, "lam": 0.1
     },
     "DEC": {"pretext_epochs": 200, "epochs": 2, "batch_size": 48, "n_init": 3, "lam": 0.1},
-    "DeepCluster": {"epochs": 10, "batch_size": 48},
+    "DeepCluster": {"epochs": 2, "batch_size": 48},
     "FixMatch": {"iterations": 60, "labelled": 16, "batch_size": 32},
     "Frozen": {"n_init": 2},
     "Raw": {"n_init": 2, "n_components": 8},
@@ -144,7 +144,7 @@ MIXED = {  # few steps, for on a CPU numbers of 16 bits are slow
     "Autoencoder": {"architecture": "convolutional", "embedding_dim": 8, "max_epochs": 2},
     "DCEC": {"pretraining_epochs": 20, "max_iterations": 20, "update_interval": 10, "filters": (8, 8, 8), "lam": 0.1},
     "DEC": {"pretext_epochs": 1, "epochs": 1, "lam": 0.01},
-    "DeepCluster": {"epochs": 2},
+    "DeepCluster": {"epochs": 1},
     "FixMatch": {"iterations": 5, "labelled": 8},
     "SCAN": {"backbone": "none", "pretext_epochs": 1, "epochs": 1, "neighbors": 5},
     "Siamese": {"epochs": 1},

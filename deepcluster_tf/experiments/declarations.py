@@ -115,12 +115,13 @@ _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's sl
         "steps": {"max_epochs": _SLOW_LOOK, "patience": _PATIENCE},
     },
     "representation": {
-        "method": "siamese:Siamese", "paper": "Schultz", "quick": _SAMPLE, "options": _PAIRS,
-        "steps": {"epochs": _LOOK},
+        "method": "siamese:Siamese", "paper": "Schultz", "options": _PAIRS,
+        # small batches, of which a minute holds more, and strong views
+        "quick": {"views": "strong", "normalised": True, "batch_size": 64, **_SAMPLE},
+        "steps": {"epochs": (1500, 4000)},
     },
     "similarity": {
         "method": "siamese:Siamese", "paper": "Schultz", "options": _SIMILARITY,
-        # small batches, of which a minute holds more, and strong views
         "quick": {"comparison": "contrastive", "views": "strong", "batch_size": 64, **_SAMPLE},
         "steps": {"epochs": _LOOK}, "settings": {"comparison": "dot"},
     },

@@ -14,6 +14,8 @@ Deviations from the paper:
    perturbs another centre.
 4. `head="centers"` begins each epoch with the centres as the top layer, as later versions of the method do, in place of
    random weights.
+5. An epoch has at least 100 steps: few images are drawn several times. A new top layer that is taken away after two
+   steps has taught the network nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from deepcluster_tf.methods.base import EncodingMethod, part
 from deepcluster_tf.settings import setting
 
 ITERATIONS = 20  # of k-means
+LEAST_STEPS = 100  # of an epoch
 TEMPERATURE = 0.1  # by which cosines are divided where centres are the top layer
 
 
@@ -88,6 +91,10 @@ class DeepCluster(EncodingMethod):
     def _prototypes(self) -> int:
         return self.prototypes or 10 * self.n_clusters
 
+    def steps_of(self, epochs: str, n: int) -> int:
+        """As of every method, but not fewer than a new top layer needs."""
+        return max(super().steps_of(epochs, n), LEAST_STEPS)
+
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
         images = keras.Input(image_shape, name="images")
@@ -102,22 +109,23 @@ class DeepCluster(EncodingMethod):
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:
             checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
-        steps = -(-len(images) // self.batch_size)
+        steps = self.steps_of("epochs", len(images))
+        draws = max(len(images), (steps - 1) * self.batch_size + 1)
         with fitting.scope(strategy):
             self._build(images.shape[1:])
-            model, top, whiten = self._model(len(images), steps)
+            model, top, whiten = self._model(len(images), draws, steps)
             model.hold(images)
-        rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
+        rows = lambda iteration: fitting.shuffled_rows(draws, self.batch_size, self.seed, iteration)
         pseudo = PseudoLabels(self, top, whiten, images)
         iterations = self.epochs * steps
         self.history_ = self._train(model, rows, steps, iterations, directory, "deepcluster", progress, pseudo)
         self.n_iter_ = iterations
 
-    def _model(self, n: int, steps: int):
+    def _model(self, n: int, draws: int, steps: int):
         images = self.encoder_.input
         how = {"flip": self.flip, "colours": images.shape[-1] == 3}
         view = random_view(strong=self.views == "strong", seed=self.seed, **how)
-        top, z = Top(n, self._prototypes, name="pseudo"), self.encoder_(view(images))
+        top, z = Top(n, draws, self._prototypes, name="pseudo"), self.encoder_(view(images))
         whiten = layers.Dense(min(self.whitened, self.encoder_.output_shape[1], n), trainable=False, name="whiten")
         if self.head == "centers":  # which are among whitened features of length 1
             z = layers.UnitNormalization(axis=-1, name="unit")(whiten(z))
@@ -144,11 +152,11 @@ class DeepCluster(EncodingMethod):
 class Top(layers.Dense):
     """The layer that tells pseudo-labels apart; it keeps them, so that they are in the checkpoint."""
 
-    def __init__(self, n: int, prototypes: int, **kwargs):
+    def __init__(self, n: int, draws: int, prototypes: int, **kwargs):
         super().__init__(prototypes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), **kwargs)
-        fixed = {"shape": (n,), "dtype": "int32", "initializer": "zeros", "trainable": False}
-        self.assigned = self.add_weight(name="assigned", **fixed)
-        self.drawn = self.add_weight(name="drawn", **fixed)
+        fixed = {"dtype": "int32", "initializer": "zeros", "trainable": False}
+        self.assigned = self.add_weight(name="assigned", shape=(n,), **fixed)
+        self.drawn = self.add_weight(name="drawn", shape=(draws,), **fixed)
 
     def save_own_variables(self, store):
         keras.layers.Layer.save_own_variables(self, store)  # all of them, where `Dense` saves its kernel and bias
@@ -187,7 +195,7 @@ class PseudoLabels(keras.callbacks.Callback):
         of, random = self.method, np.random.default_rng((self.method.seed, epoch))
         found = pseudo_labels(of._embed(self.images), of.whitened, of._prototypes, random)
         self.top.assigned.assign(found["labels"])
-        self.top.drawn.assign(drawn_evenly(found["labels"], random))
+        self.top.drawn.assign(drawn_evenly(found["labels"], self.top.drawn.shape[0], random))
         kernel, bias, *_ = self.top.get_weights()
         kernel = random.normal(0, 0.01, kernel.shape)
         if of.head == "centers":
@@ -229,14 +237,15 @@ def pseudo_labels(embeddings: np.ndarray, whitened: int, prototypes: int, random
     return {**of, "kernel": kernel, "bias": -pca.mean_ @ kernel}
 
 
-def drawn_evenly(assigned: np.ndarray, random) -> np.ndarray:
-    """Rows for an epoch, as many from each cluster, with replacement (DeepCluster, section 3.3), int32 (n,).
+def drawn_evenly(assigned: np.ndarray, draws: int, random) -> np.ndarray:
+    """Rows for an epoch, as many from each cluster, with replacement (DeepCluster, section 3.3), int32 (draws,).
 
     Args:
         assigned: int (n,), the cluster of each image.
+        draws: how many rows.
         random: a `numpy.random.Generator`.
     """
     clusters = [np.flatnonzero(assigned == cluster) for cluster in np.unique(assigned)]
-    each = -(-len(assigned) // len(clusters))
+    each = -(-draws // len(clusters))
     rows = np.concatenate([random.choice(rows, each) for rows in clusters])
-    return random.permutation(rows)[: len(assigned)].astype(np.int32)
+    return random.permutation(rows)[:draws].astype(np.int32)
