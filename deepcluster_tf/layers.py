@@ -192,6 +192,30 @@ class Sampling(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable("deepcluster_tf")
+class Prepared(keras.layers.Layer):
+    """Images as a network of `keras.applications` was trained on them.
+
+    Args:
+        application: the module there, such as "resnet50".
+
+    Input: float (n, height, width, 3) in 0..255. Output: the same shape.
+    """
+
+    def __init__(self, application: str, **kwargs):
+        super().__init__(**kwargs)
+        self.application = application
+
+    def call(self, images):
+        return getattr(keras.applications, self.application).preprocess_input(images)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "application": self.application}
+
+
 def random_view(
     rotation: float = 0.08,
     zoom: float = 0.25,

@@ -59,6 +59,16 @@ def test_results_go_where_they_are_told(called, monkeypatch):
     assert Path("told") == results.ROOT
 
 
+def test_variables_may_stand_after_an_option(called, capsys):
+    assert called(*["run", "digits-raw", "--results", "mine", "QUICK=1"]) == ["digits-raw", {"QUICK": "1"}]
+    words = "cluster photos CLUSTERS=3 --results mine METHOD=raw SEED=1"
+    assert called(*words.split()) == ["raw", {"IMAGES": "photos", "CLUSTERS": "3", "SEED": "1"}]
+    for wrong, word in (("run digits-raw --results mine quick", "quick"), ("run digits-raw --quick=1", "--quick=1")):
+        with pytest.raises(SystemExit, match="2"):
+            called(*wrong.split())
+        assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+
+
 def test_it_lists_what_make_lists(called, capsys):
     assert called("list") == [] and targets.overview() in capsys.readouterr().out
     assert called("list", "digits-raw") == [] and targets.help_of("digits-raw") in capsys.readouterr().out

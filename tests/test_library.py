@@ -234,6 +234,8 @@ def test_a_pipeline_and_a_search_over_settings(easy):
         lambda x: list(x),
         lambda x: tf.data.Dataset.from_tensor_slices(x),
         lambda x: tf.data.Dataset.from_tensor_slices((x, np.zeros(len(x)))).batch(7),
+        lambda x: tf.data.Dataset.from_tensor_slices(x[..., 0]).batch(10),  # of grey images without channels
+        lambda x: tf.data.Dataset.from_tensor_slices(x[..., 0]).batch(7),
     ],
 )
 def test_images_in_many_forms(form, easy):
@@ -250,6 +252,22 @@ def test_a_dataset_larger_than_memory_goes_to_a_file(batch, easy, monkeypatch):
     found = given.images_of(given_images)
     assert isinstance(found, np.memmap) and found.shape == (20, 16, 16, 1)
     np.testing.assert_array_equal(found, easy[0][:20])
+
+
+def test_a_keras_model_loads_in_another_process(easy, tmp_path):
+    """As the guide says: the layers are registered first, for the package itself is imported lazily."""
+    deepcluster_tf.Raw(n_clusters=4).fit(easy[0], progress=False).model_.save(tmp_path / "my.keras")
+    code = "import deepcluster_tf.layers, keras; print(keras.models.load_model('my.keras').input_shape)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "(None, 16, 16, 1)\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.weights", "m"])
+def test_a_name_that_load_does_not_know_is_not_saved_under(name, easy, tmp_path):
+    method = deepcluster_tf.Raw(n_clusters=4).fit(easy[0], progress=False)
+    with pytest.raises(ValueError, match=r"must be called something.weights.h5, .* received .*" + name):
+        method.save(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_dataset_of_unlike_images_is_refused():
@@ -472,10 +490,12 @@ def test_an_optimizer_and_callbacks_of_ones_own(name, easy):
     kind = getattr(deepcluster_tf, name)
     labels = np.where(np.arange(240) < 24, classes, -1)
     optimizer = keras.optimizers.SGD(0.0)
+    short |= {"backbone": "none", "pretext_epochs": 3, "self_labelling_epochs": 2} if name == "SCAN" else {}
     method = kind(**short, optimizer=optimizer)
     method.fit(images, labels, progress=False, callbacks=[Counts()])
     pickle.dumps(method)
     assert Counts.epochs >= 1 and int(optimizer.iterations) == 0
+    assert name != "SCAN" or Counts.epochs == 3 + 2 + 2  # the pretext too
     if name in ("Siamese", "DeepCluster"):
         kernel = kind(**short).fit(images, progress=False).encoder_.trainable_weights[0].numpy()
         assert (method.encoder_.trainable_weights[0].numpy() != kernel).any()

@@ -181,6 +181,13 @@ def test_a_backbone_is_frozen_and_takes_grey_images_as_coloured_ones():
     np.testing.assert_allclose(grey(x), coloured(np.repeat(x, 3, axis=-1)), rtol=1e-5)
 
 
+def test_a_backbone_of_keras_applications_loads_as_a_keras_model(tmp_path):
+    network = networks.backbone("MobileNetV2", (9, 9, 3), 32, pretrained=False)
+    network.save(tmp_path / "mine.keras")
+    x = np.random.default_rng(0).uniform(size=(3, 9, 9, 3)).astype("float32")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "mine.keras")(x), network(x))
+
+
 @pytest.mark.parametrize("name", ["resnet50", "Nothing", "", "preprocess_input", "EfficientNetLite7"])
 def test_a_name_that_is_no_network_is_refused(name):
     with pytest.raises(ValueError, match=r"the backbone \(BACKBONE\) must be EfficientNetLite0, .*; received"):

@@ -166,6 +166,7 @@ def test_labels_of_the_data_set_reach_nothing(digits, fitted):
     ledger = Ledger(Fixed(), digits.class_names)
     shuffled = np.random.default_rng(0).permutation(digits.labels[:600])
     other = VAE(**SMALL).fit(digits.images[:600], shuffled, annotator=ledger, progress=False)
+    assert other.class_names_ == digits.class_names
     np.testing.assert_array_equal(other.transform(digits.images), fitted.transform(digits.images))
 
 

@@ -67,7 +67,11 @@ def translated(given: argparse.Namespace) -> tuple[str, dict[str, str]]:
 
 def run() -> None:
     """Parse the command line, then do as `make` does."""
-    given = parser().parse_args()
+    given, rest = parser().parse_known_args()  # variables may stand after an option too
+    if unknown := [word for word in rest if word.startswith("-") or "=" not in word or given.command == "list"]:
+        parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        given.variables += rest
     if given.command == "list":
         print("\n\n".join(map(targets.help_of, given.target)) if given.target else targets.overview())
         return

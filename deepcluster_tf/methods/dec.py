@@ -95,7 +95,7 @@ class DEC(EncodingMethod):
     def _learn(self, images, directory, progress, strategy):
         labels = self._take_labels(self._labels, len(images))
         start = self._pretext()
-        self._pretext_seconds = pretext.learn(start, images, self._shared, progress, strategy)
+        self._pretext_seconds = pretext.learn(start, images, self._shared, progress, strategy, self._callbacks)
         self._take(start)
         self._scale(self.transform(images))
         place = directory and directory / "clustering"

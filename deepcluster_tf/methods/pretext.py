@@ -43,20 +43,21 @@ def projected(of: Siamese):
     return of.projector_ if of.projector else keras.layers.UnitNormalization(axis=-1, name="unit")
 
 
-def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy) -> float:
+def learn(of: Siamese, images: np.ndarray, shared: Path | None, progress: bool, strategy, callbacks=()) -> float:
     """Train it, or take over what another fit to these images has trained.
 
     Args:
         of: from `pretext`.
         images: checked.
         shared: the folder of what fits to these images have in common; None keeps nothing.
-        progress, strategy: as `fit` takes them.
+        progress, strategy, callbacks: as `fit` takes them.
 
     Returns:
         the seconds that it took, here or when it was trained; others of the same settings, seed and number of
         processors share it.
     """
     place = shared and folder(of, shared)
+    of._callbacks = tuple(callbacks)
     with locked(place, wait=True) if place else contextlib.nullcontext():
         of._learn(images, place, progress, strategy)
     return round(sum(row["seconds"] for row in of.history_), 1)

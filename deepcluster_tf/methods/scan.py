@@ -188,7 +188,7 @@ class SCAN(BackboneMethod):
 
     def _contrast(self, images, progress, strategy):
         learned = self._pretext()
-        self._pretext_seconds = pretext.learn(learned, images, self._shared, progress, strategy)
+        self._pretext_seconds = pretext.learn(learned, images, self._shared, progress, strategy, self._callbacks)
         self.encoder_ = pretext.encoder(learned)
         self._view = lambda number: learned.view(number, images.shape[-1] == 3)
         self._embed = fitting.batched(self.encoder_)

@@ -229,6 +229,7 @@ class VAE(Method):
         self.readings_, self.centers_ = readings.rows, naming.centers
         self.n_iter_, self.converged_ = self.epochs * steps, None
         self.annotations_ = annotator.shown(self.epochs) if annotator else 0
+        self.class_names_ = tuple(annotator.class_names) if annotator else ()
         self.labels_ = self.predict(images)
         return self
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from deepcluster_tf.layers import Prepared
 from deepcluster_tf.networks.torch_weights import read_torch
 
 # stage: times, kernel, stride, expansion, filters of EfficientNet-B0 (Tan and Le 2019); the lite ones leave out
@@ -163,7 +164,7 @@ def _application(name: str, side: int, pretrained: bool):
             f"{name} for images of {side} pixels could not be had ({reason}): expected a network whose weights Keras "
             "can download; EfficientNetLite2 (BACKBONE) comes from a package index"
         ) from error
-    return network, layers.Lambda(module.preprocess_input, name="prepare")
+    return network, Prepared(module.__name__.rpartition(".")[2], name="prepare")
 
 
 # ---- EfficientNet-Lite

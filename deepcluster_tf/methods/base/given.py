@@ -58,7 +58,9 @@ def _of_dataset(given) -> np.ndarray:
     first, held, size, count, file = None, [], 0, 0, None
     for each in given.as_numpy_iterator():
         part = np.asarray(each[0] if isinstance(each, tuple) else each)
-        part = part if part.ndim == 4 else part[None]  # a batch has one dimension more than an image with channels
+        if part.ndim == 3 and part.shape[-1] not in (1, 3):  # a batch of grey images, and no image with channels
+            part = part[..., None]
+        part = part if part.ndim == 4 else part[None]
         first = part[:1].copy() if first is None else first
         if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):
             raise ValueError(

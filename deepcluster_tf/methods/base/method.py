@@ -210,8 +210,13 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
         `deepcluster_tf.load` makes the same model of it. The file is whole at every moment, and reading it runs no code
         of it.
+
+        Raises:
+            ValueError: the name ends otherwise, or nothing is fitted.
         """
         self._require_fitted()
+        if not str(path).endswith(".weights.h5"):
+            raise ValueError(f"the file must be called something.weights.h5, as load expects; received {path}")
         checkpoints.save_weights(self._whole(), path, about=self._about())
 
     def _about(self) -> dict:
