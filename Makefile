@@ -8,18 +8,20 @@ PYTHON = python3
 MAKEFLAGS += --no-builtin-rules
 
 # Variables of the command line are handed on as they were typed, in the environment: make expands none of them.
-GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
-GIVEN := $(filter-out MAKEFLAGS GNUMAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$(GIVEN))
+override GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
+override GIVEN := $(filter-out MAKEFLAGS GNUMAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$(GIVEN))
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v))$(eval export $v))
 export MAKE_GIVEN   := $(GIVEN)
 export MAKE_TARGETS := $(value MAKECMDGOALS)
 export PYTHON VENV
-$(if $(filter-out 1,$(words $(VENV))),$(error VENV must be the name of one folder, without spaces; received "$(VENV)"))
+$(if $(filter-out 1,$(words $(VENV)))$(findstring :,$(VENV))$(findstring %,$(VENV)),\
+  $(error VENV must be the name of one folder, without spaces, colons and percent signs; received "$(VENV)"))
+$(if $(findstring %,$(MAKECMDGOALS)),$(error $(MAKECMDGOALS) is no target: make help lists them))
 
-PY     := "$$VENV"/bin/python -m
-EXTRAS := dev$(if $(shell command -v nvidia-smi),$(shell echo ,)gpu)
-MARK   := $(VENV)/.installed
-OWN    := help test test-slow test-lowest lint clean
+override PY     := "$$VENV"/bin/python -m
+override EXTRAS := dev$(if $(shell command -v nvidia-smi),$(shell echo ,)gpu)
+override MARK   := $(VENV)/.installed
+override OWN    := help test test-slow test-lowest lint clean
 .PHONY: check $(OWN) $(MAKECMDGOALS)
 
 # ---- first, what was asked for is checked: nothing is made for a word that was misspelled
@@ -32,7 +34,8 @@ check:
 $(MARK): setup.cfg pyproject.toml | check
 	@[ ! -e "$$VENV" ] || [ -f "$$VENV/pyvenv.cfg" ] || [ -z "$$(ls -A "$$VENV")" ] || \
 	  { echo "error: $$VENV holds something else than packages of Python: expected a new folder; name another"; exit 1; }
-	@"$$PYTHON" -m venv "$$VENV" || \
+	@made=$$([ -f "$$VENV/pyvenv.cfg" ] || echo "$$VENV/.made"); \
+	  "$$PYTHON" -m venv "$$VENV" && [ -z "$$made" ] || touch $$made || \
 	  { echo "error: $$PYTHON has no venv module: install it (Debian: python3-venv)"; exit 1; }
 	@echo "installing the package and what it needs into $$VENV (a minute or two) ..."
 	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' || \
@@ -57,7 +60,10 @@ test-slow: check $(MARK) ## the long checks; installs what the extras need
 	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray,convert]' && $(PY) pytest -m slow
 
 test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
+	@[ ! -e .venv-lowest ] || [ -f .venv-lowest/.made ] || \
+	  { echo "error: .venv-lowest was not made by make test-lowest: remove it, or rename it"; exit 1; }
 	@$(PY) pip install --quiet --disable-pip-version-check uv && $(PY) uv venv --quiet --clear .venv-lowest
+	@touch .venv-lowest/.made
 	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
@@ -65,8 +71,9 @@ lint: check $(MARK) ## ruff, and the types that users see
 	@$(PY) ruff check . && $(PY) ruff format --check . && $(PY) mypy
 
 clean: check ## remove the environment and caches; results and data stay
-	@[ ! -f "$$VENV/.installed" ] || rm -rf "$$VENV"
-	@[ ! -f .venv-lowest/CACHEDIR.TAG ] || rm -rf .venv-lowest
+	@if [ -f "$$VENV/.made" ]; then rm -rf "$$VENV"; \
+	  elif [ -f "$$VENV/.installed" ]; then echo "note: $$VENV is left as it is: it was there before make used it"; fi
+	@[ ! -f .venv-lowest/.made ] || rm -rf .venv-lowest
 	@rm -rf .pytest_cache .ruff_cache .hypothesis deepcluster_tf.egg-info
 
 # ---- and all else is a target of the runner

@@ -16,6 +16,7 @@ LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may 
 COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
 CGROUPS, OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's limits, and whose hold here
 LARGE = 0.3  # of the memory: from that share on images are not held in it
+TENSORFLOW = "TF_NUM_INTRAOP_THREADS"  # the same, for TensorFlow alone; 0 for all
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
 
@@ -26,10 +27,10 @@ def processors() -> int:
         ValueError: the environment's limit is no whole number of 1 or more.
     """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limit = os.environ.get(LIMIT) or str(found)
+    limit, of_tensorflow = os.environ.get(LIMIT) or str(found), os.environ.get(TENSORFLOW, "")
     if not limit.isdecimal() or int(limit) < 1:
         raise ValueError(f"{LIMIT} must be a whole number of 1 or more; received {limit!r}")
-    return min(found, int(limit))
+    return min(found, int(limit), int(of_tensorflow) if of_tensorflow.isdecimal() and int(of_tensorflow) else found)
 
 
 def memory() -> int:

@@ -128,8 +128,21 @@ def test_an_environment_with_a_space_is_refused(tree):
     (tree / "v").mkdir()
     (tree / "v" / "cat.png").write_text("mine")
     done = make(tree, "lint", "VENV=v 2")
-    assert done.returncode == 2 and 'without spaces; received "v 2"' in done.stderr
+    assert done.returncode == 2 and 'without spaces, colons and percent signs; received "v 2"' in done.stderr
     assert (tree / "v" / "cat.png").read_text() == "mine"
+    for name in ("a:b", "a%b"):
+        assert f'received "{name}"' in make(tree, "lint", f"VENV={name}").stderr
+
+
+def test_a_pattern_is_no_target(tree):
+    done = make(tree, "a%b")
+    assert done.returncode == 2 and "a%b is no target: make help lists them" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["GIVEN", "PY", "EXTRAS", "MARK", "OWN"])
+def test_what_the_makefile_calls_its_own_is_not_expanded(tree, name):
+    make(tree, "help", f"{name}=$(shell touch done)")
+    assert not (tree / "done").exists()
 
 
 def test_clean_removes_what_the_project_made_alone(tree):
@@ -138,9 +151,31 @@ def test_clean_removes_what_the_project_made_alone(tree):
     assert make(tree, "clean").returncode == 0
     assert (tree / ".venv" / "bin").exists()  # not made by make: it has no mark
     (tree / ".venv" / ".installed").touch()
+    assert "note: .venv is left as it is" in make(tree, "clean").stdout  # installed into, but of the user's making
+    assert (tree / ".venv" / "bin").exists()
+    (tree / ".venv" / ".made").touch()
     assert make(tree, "clean").returncode == 0
     left = {path.name for path in tree.iterdir()}
     assert not left & {".venv", "deepcluster_tf.egg-info", ".ruff_cache"} and {"other.egg-info", "results"} <= left
+
+
+@pytest.mark.parametrize("mine", [False, True])
+def test_an_environment_is_marked_where_make_made_it(tree, mine):
+    """With a Python whose module venv makes a folder, and whose pip installs nothing."""
+    if mine:
+        (tree / "env").mkdir()
+        (tree / "env" / "pyvenv.cfg").touch()
+    fake = tree / "fake"
+    fake.write_text(
+        f'#!/bin/bash\nif [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/pyvenv.cfg"\n'
+        f'elif [ "$2" = pip ]; then true\nelse exec {sys.executable} "$@"; fi\n'
+    )
+    fake.chmod(0o755)
+    (tree / "runners" / "run.py").write_text("")
+    assert make(tree, "data", f"PYTHON={fake}", "VENV=env").returncode == 0
+    assert (tree / "env" / ".installed").exists() and (tree / "env" / ".made").exists() is not mine
+    make(tree, "clean", "VENV=env")
+    assert (tree / "env").exists() is mine
 
 
 def test_an_old_python_is_refused(tree):

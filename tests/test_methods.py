@@ -59,7 +59,10 @@ class TestContract:
 
     def test_a_keras_of_another_configuration_is_refused(self, method):
         """A keras.json can set these; the numbers would be others."""
-        for name, other in (("floatx", "float64"), ("epsilon", 1e-3), ("image_data_format", "channels_first")):
+        others = {"floatx": "float64", "epsilon": 1e-3, "image_data_format": "channels_first", "max_epochs": 1}
+        for name, other in others.items():
+            if not hasattr(keras.config, name):  # an older Keras
+                continue
             usual = getattr(keras.config, name)()
             getattr(keras.config, f"set_{name}")(other)
             try:

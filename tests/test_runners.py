@@ -72,6 +72,19 @@ def test_a_limit_holds_and_none_is_no_limit(monkeypatch):
     assert machine.processors() == everything == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.parametrize(("given", "allowed"), [("1", 1), ("0", None), ("", None), ("many", None), ("4096", None)])
+def test_tensorflows_own_limit_counts_too(monkeypatch, given, allowed):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", given)
+    assert machine.processors() == (allowed or len(os.sched_getaffinity(0)))
+
+
+def test_a_fit_is_not_resumed_without_onednn(tmp_path, monkeypatch):
+    checkpoints.claim(tmp_path, {"seed": 0})
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    with pytest.raises(ValueError, match="holds the fit of other onednn"):
+        checkpoints.claim(tmp_path, {"seed": 0})
+
+
 def test_a_fit_is_not_resumed_on_another_number_of_processors(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "processors", lambda: 2)
     checkpoints.claim(tmp_path, {"seed": 0})

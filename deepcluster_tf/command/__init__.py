@@ -22,8 +22,9 @@ def start_tensorflow() -> None:
     """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if os.environ.get(machine.LIMIT):
-        os.environ |= dict.fromkeys(machine.THREADS, str(machine.processors()))
+    os.environ |= dict.fromkeys(machine.THREADS, str(machine.processors()))
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):  # give other numbers
+        os.environ.pop(name, None)
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)  # its C++ parts write to the descriptor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,7 @@ def iterations_done(model: keras.Model) -> int:
 def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     """Make a folder the place of one fit, so that no other fit resumes from its checkpoint.
 
-    A fit on another number of processors is another one: sums in another order give other numbers.
+    A fit on another number of processors, or without oneDNN, is another one: sums in another order give other numbers.
 
     Args:
         directory: made if missing.
@@ -162,6 +163,8 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     mine = {**settings, "processors": processors(), **{name: digest(array) for name, array in arrays.items()}}
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        mine["onednn"] = 0
     mine = json.loads(json.dumps(mine, default=lambda number: number.item()))
     path = directory / "fit.json"
     if path.exists() or any(directory.glob("*.weights.h5.sha256")):  # of which it must say what fit they are of

@@ -10,7 +10,10 @@ import tensorflow as tf
 
 from deepcluster_tf import machine
 
-KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "backend": "tensorflow"}
+KERAS = {
+    "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "backend": "tensorflow",
+    "max_epochs": None, "max_steps_per_epoch": None,
+}  # fmt: skip
 
 
 def start() -> list[str]:
@@ -34,10 +37,10 @@ def require_usual_keras() -> None:
     """Refuse to fit under a Keras whose configuration would give other numbers, or none.
 
     Raises:
-        ValueError: it has another backend, float type, epsilon, or order of channels.
+        ValueError: it has another backend, float type, epsilon, order of channels, or a limit of its own on a fit.
     """
     for name, usual in KERAS.items():
-        found = getattr(keras.config, name)()
+        found = getattr(keras.config, name, lambda: None)()  # the last two are not in every version
         if found != usual:
             raise ValueError(
                 f"Keras's {name} is {found}: expected {usual}. Set it, before the package is imported, in keras.json"
