@@ -40,6 +40,7 @@ def test_a_closed_and_a_plain_terminal_and_another_keras_change_nothing(here, tm
     (here / "keras").mkdir()
     (here / "keras" / "keras.json").write_text(json.dumps(keras))
     plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "KERAS_HOME": str(here / "keras")}
+    plain |= {"TF_ENABLE_ONEDNN_OPTS": "0", "KERAS_MAX_EPOCHS": "1", "OMP_NUM_THREADS": "1"}  # give other numbers
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(here / "results", other / "results", ignore=shutil.ignore_patterns("runs"))
     done = run(["bash", "-c", '"$@" 2>&-', "-", *RAW], other, env=plain, stdout=subprocess.PIPE)  # a closed stderr

@@ -12,7 +12,7 @@ import pytest
 from conftest import SMALL
 
 from deepcluster_tf import files, metrics
-from deepcluster_tf.experiments import Experiment, results, running
+from deepcluster_tf.experiments import EXPERIMENTS, Experiment, results, running
 from deepcluster_tf.experiments.finished import export
 from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
 from deepcluster_tf.reporting import tables
@@ -236,6 +236,31 @@ def test_folder_of_images_from_record_to_export(here):
         running.run(own, progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):
         running.run(TINY, images=str(here / "mine"), progress=False)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_digits_have_a_label_of_every_class_without_being_asked(digits, seed):
+    known = supervised_labels(digits.labels, EXPERIMENTS["digits-dcec"].settings["supervision"], seed)
+    assert set(known) == {-1, *range(10)}
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "quick", "given", "epochs"),
+    [
+        ("dcec", 300, True, {}, {"pretraining_epochs": 300}),  # 600 steps of 256
+        ("dcec", 70_000, True, {}, {"pretraining_epochs": 3}),
+        ("dcec", 300, False, {}, {"pretraining_epochs": 2000}),  # 4,000 steps at least
+        ("dcec", 70_000, False, {}, {"pretraining_epochs": 200}),  # the method's own
+        ("dcec", 300, True, {"pretraining_epochs": 7}, {}),
+        ("deepcluster", 300, True, {}, {"epochs": 3}),  # 300 steps, 100 an epoch
+        ("representation", 10_000, True, {}, {"epochs": 10}),  # 1,500 steps of 64
+        ("fashion-dcec", 300, False, {}, {}),
+    ],
+)
+def test_the_budget_of_a_first_look_and_of_few_images_is_counted_in_steps(name, n, quick, given, epochs):
+    experiment = EXPERIMENTS[name]
+    method, _ = running.prepare(experiment, given, quick)
+    assert running.budget(experiment, method, n, given, quick) == epochs
 
 
 def test_another_batch_size_has_an_autoencoder_of_its_own(here):
