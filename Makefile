@@ -19,8 +19,9 @@ $(if $(filter-out 1,$(words $(VENV)))$(findstring :,$(VENV))$(findstring %,$(VEN
 $(if $(findstring %,$(MAKECMDGOALS)),$(error $(MAKECMDGOALS) is no target: make help lists them))
 
 override PY     := "$$VENV"/bin/python -m
-override EXTRAS := dev$(if $(shell command -v nvidia-smi),$(shell echo ,)gpu)
+override GPU    := $(if $(shell command -v nvidia-smi),[gpu])
 override MARK   := $(VENV)/.installed
+override DEV    := $(VENV)/.installed-dev
 override OWN    := help test test-slow test-lowest lint clean
 .PHONY: check $(OWN) $(MAKECMDGOALS)
 
@@ -38,9 +39,16 @@ $(MARK): setup.cfg pyproject.toml | check
 	  "$$PYTHON" -m venv "$$VENV" && [ -z "$$made" ] || touch $$made || \
 	  { echo "error: $$PYTHON has no venv module: install it (Debian: python3-venv)"; exit 1; }
 	@echo "installing the package and what it needs into $$VENV (a minute or two) ..."
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' || \
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.$(GPU)' || \
 	  { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
 	@touch "$$VENV/.installed"
+
+# ... and what only tests need, for them
+$(DEV): $(MARK)
+	@echo "installing what the tests need (a minute) ..."
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[dev]' || \
+	  { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
+	@touch "$$VENV/.installed-dev"
 
 ifeq ($(firstword $(MAKECMDGOALS)),help)
 help: check ## this list; make help TARGET for one target's variables
@@ -53,11 +61,11 @@ ifdef HELP
 $(filter-out help,$(MAKECMDGOALS)): check
 	@"$$PYTHON" -m runners.help "$@"
 else
-test: check $(MARK) ## the tests (under ten minutes on two cores)
+test: check $(DEV) ## the tests (under ten minutes on two cores)
 	@$(PY) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: check $(MARK) ## the long checks; installs what the extras need
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),ray,convert]' && $(PY) pytest -m slow
+test-slow: check $(DEV) ## the long checks; installs what the extras need
+	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[dev,ray,convert]' && $(PY) pytest -m slow
 
 test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
 	@[ ! -e .venv-lowest ] || [ -f .venv-lowest/.made ] || \
@@ -67,7 +75,7 @@ test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg 
 	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
-lint: check $(MARK) ## ruff, and the types that users see
+lint: check $(DEV) ## ruff, and the types that users see
 	@$(PY) ruff check . && $(PY) ruff format --check . && $(PY) mypy
 
 clean: check ## remove the environment and caches; results and data stay
@@ -77,7 +85,7 @@ clean: check ## remove the environment and caches; results and data stay
 	@rm -rf .pytest_cache .ruff_cache .hypothesis deepcluster_tf.egg-info
 
 # ---- and all else is a target of the runner
-$(filter-out $(OWN) check $(MARK),$(MAKECMDGOALS)): check $(MARK)
+$(filter-out $(OWN) check $(MARK) $(DEV),$(MAKECMDGOALS)): check $(MARK)
 	@$(PY) runners.run "$@"
 endif
 endif

@@ -139,7 +139,7 @@ def test_a_pattern_is_no_target(tree):
     assert done.returncode == 2 and "a%b is no target: make help lists them" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["GIVEN", "PY", "EXTRAS", "MARK", "OWN"])
+@pytest.mark.parametrize("name", ["GIVEN", "PY", "GPU", "MARK", "DEV", "OWN"])
 def test_what_the_makefile_calls_its_own_is_not_expanded(tree, name):
     make(tree, "help", f"{name}=$(shell touch done)")
     assert not (tree / "done").exists()
@@ -174,6 +174,7 @@ def test_an_environment_is_marked_where_make_made_it(tree, mine):
     (tree / "runners" / "run.py").write_text("")
     assert make(tree, "data", f"PYTHON={fake}", "VENV=env").returncode == 0
     assert (tree / "env" / ".installed").exists() and (tree / "env" / ".made").exists() is not mine
+    assert not (tree / "env" / ".installed-dev").exists()  # what tests need waits for them
     make(tree, "clean", "VENV=env")
     assert (tree / "env").exists() is mine
 
