@@ -232,6 +232,9 @@ def test_folder_of_images_from_record_to_export(here):
     result = running.run(own, images=str(here / "mine"), side=16, progress=False)
     assert result["metrics"]["acc"]["n"] == 40
     assert result["directory"].parent.name.startswith("mine-") and result["directory"].parent.name.endswith("-sup-0")
+    (here / "mine" / "dark" / "3.png").write_text("none")
+    with pytest.raises(ValueError, match=r"3\.png"):
+        running.run(own, images=str(here / "mine"), side=16, broken="refuse", progress=False)
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
         running.run(own, progress=False)
     with pytest.raises(ValueError, match="expected no IMAGES"):

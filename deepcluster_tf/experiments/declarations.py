@@ -37,7 +37,7 @@ PAPERS = (
 _RUN = {"SEED": "seed", "QUICK": "quick", "FORCE": "force"}
 _TRAIN = {**_RUN, "STRATEGY": "strategy", "PRECISION": "precision"}
 _PUBLISHED = {"DATA_DIR": "data_dir"}
-_OWN = {"IMAGES": "images", "SIZE": "side"}
+_OWN = {"IMAGES": "images", "SIZE": "side", "BROKEN": "broken"}
 _DCEC = {
     "SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "RECONSTRUCTION": "reconstruction",
     "PRETRAIN": "pretrain", "VIEWS": "views",

@@ -53,6 +53,7 @@ class Call(Settings):
     data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
     images: str = setting(None, "your own images: a flat folder, or a sub-folder a class")
     side: int = setting(32, "to which your images are resized, height and width, a multiple of 4", low=8)
+    broken: str = setting("skip", "images that cannot be read: passed over, or refused", choices=("skip", "refuse"))
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def run(
     data_dir: str | None = None,
     images: str | None = None,
     side: int = 32,
+    broken: str = "skip",
     strategy: str = "none",
     precision: str = "float32",
     progress: bool = True,
@@ -116,6 +117,7 @@ def run(
         data_dir: a folder with the data set's published files.
         images: the user's own folder of images, for an experiment without a data set.
         side: height and width to which those images are resized.
+        broken: "skip" passes over those that cannot be read, with a warning; "refuse" does not.
         strategy: "none", or "mirrored" for all GPUs of the machine.
         precision: "float32", or one of Keras's mixed policies for the networks; such a run is kept apart.
         progress: show bars and lines.
@@ -129,7 +131,9 @@ def run(
             was expected, what was received, and what to do.
     """
     method, protocol = prepare(experiment, settings, quick)
-    dataset = load_data(experiment, method, images, side, data_dir, progress)
+    dataset = load_data(
+        experiment, images, data_dir, size=side, broken=broken, batch_size=method.images_a_step, progress=progress
+    )
     epochs = budget(experiment, method, len(dataset.images[dataset.train]), settings or {}, quick)
     vars(method).update(epochs)
     data = experiment.data or f"{dataset.name}-{checkpoints.digest(dataset.images)[:8]}"  # a folder's images may change
@@ -211,9 +215,9 @@ def recorded(directory: Path, settings: dict, usual: dict) -> dict:
 
 
 def load_data(
-    experiment: Experiment, method: Method, images: str | None, side: int, data_dir: str | None, progress: bool
+    experiment: Experiment, images: str | None, data_dir: str | None, progress: bool, **how
 ) -> datasets.Dataset:
-    """The experiment's data set, or the user's own folder of images for an experiment that has none."""
+    """The experiment's data set, or, for an experiment that has none, the user's own folder of images, read as told."""
     own = experiment.name.removeprefix(f"{experiment.data}-")
     if experiment.data and images:
         raise ValueError(
@@ -223,7 +227,7 @@ def load_data(
         return datasets.load(experiment.data, data_dir=data_dir, progress=progress)
     if not images:
         raise ValueError(f"{experiment.name} runs on your own images: expected IMAGES=folder, received none")
-    return datasets.load_folder(images, size=side, progress=progress, batch_size=method.images_a_step)
+    return datasets.load_folder(images, progress=progress, **how)
 
 
 def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> dict:
