@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from deepcluster_tf import files, metrics
+from deepcluster_tf import datasets, files, metrics
 from deepcluster_tf.experiments import EXPERIMENTS, Experiment, results, running
 from deepcluster_tf.experiments.finished import export
 from deepcluster_tf.experiments.protocols.semi_supervised import supervised_labels
@@ -233,7 +233,7 @@ def test_folder_of_images_from_record_to_export(here):
     assert result["metrics"]["acc"]["n"] == 40
     assert result["directory"].parent.name.startswith("mine-") and result["directory"].parent.name.endswith("-sup-0")
     (here / "mine" / "dark" / "3.png").write_text("none")
-    with pytest.raises(ValueError, match=r"3\.png"):
+    with pytest.raises(datasets.DataError, match=r"3\.png"):
         running.run(own, images=str(here / "mine"), side=16, broken="refuse", progress=False)
     with pytest.raises(ValueError, match="expected IMAGES=folder, received none"):
         running.run(own, progress=False)
