@@ -25,7 +25,7 @@ ARROWS = {
     "losses": set(),
     "layers": set(),
     "datasets": {"machine"},
-    "networks": set(),
+    "networks": {"layers"},
     "clustering": set(),
     "fitting": {"networks"} | LEAVES,
     "export": {"networks", "layers", "files"},
