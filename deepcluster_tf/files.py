@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -187,6 +189,42 @@ def _lock(directory: Path, wait: bool) -> filelock.BaseFileLock:
             raise ValueError(f"another process is running in {directory}: expected to be alone; wait for it") from None
     print(f"waiting for another process that is training in {directory} ...", file=sys.stderr)
     return lock.acquire()
+
+
+def mapped(path: Path, dtype: type, shape: tuple[int, ...], again: bool = False) -> np.memmap:
+    """An `.npy` file to write into through memory, all of whose blocks are taken on the disk.
+
+    Args:
+        path: the file; its folder exists.
+        dtype, shape: of the array.
+        again: whether to go on with the file that is there, and not to make a new one.
+
+    Raises:
+        OSError: the disk is too full; a file that was begun is removed.
+    """
+    try:
+        array = np.lib.format.open_memmap(path, "r+" if again else "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):  # else a disk that fills up kills the process: SIGBUS, without a word
+            with open(path, "r+b") as file, _where_it_can():
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if not again:
+            path.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}): expected "
+            f"{np.dtype(dtype).itemsize * math.prod(shape):,} bytes of free space. Free some, and give the same "
+            "command again"
+        ) from error
+    return array
+
+
+@contextlib.contextmanager
+def _where_it_can() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system that reserves nothing
+            raise
 
 
 def sha256(path: Path) -> str:

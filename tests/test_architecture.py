@@ -24,7 +24,7 @@ ARROWS = {
     "metrics": set(),
     "losses": set(),
     "layers": set(),
-    "datasets": {"machine"},
+    "datasets": {"machine", "files"},
     "networks": {"layers"},
     "clustering": set(),
     "fitting": {"networks"} | LEAVES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pathlib
@@ -302,6 +303,22 @@ def test_what_a_killed_process_began_to_write_is_removed(flat, monkeypatch, tmp_
     kept.unlink()  # so that it is read anew
     datasets.load_folder(flat, size=8)
     assert kept.exists() and [part.exists() for part in parts] == [False, True]
+
+
+def test_a_disk_that_fills_up_after_the_look_is_one_line(flat, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(machine, "LARGE", 0.0)
+
+    def full(*_, **of):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for module, name in ((os, "posix_fallocate"), (np, "savez")):  # the images, and what is known of them
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="could not be written .No space") as refused:
+            patch.setattr(module, name, full)
+            datasets.load_folder(flat, size=8)
+        assert str(tmp_path / "cache") in str(refused.value) and "\n" not in str(refused.value)
+        assert list((tmp_path / "cache" / "deepcluster_tf" / "folders").iterdir()) == []
+    assert len(datasets.load_folder(flat, size=8).images) == 4
 
 
 def test_images_that_the_disk_cannot_hold_are_refused_before_reading(flat, monkeypatch):

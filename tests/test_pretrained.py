@@ -1,5 +1,6 @@
 """Pretrained networks: weights out of PyTorch's files, features that are kept and clustered."""
 
+import errno
 import functools
 import os
 import pickle
@@ -253,6 +254,49 @@ def test_features_of_something_else_and_damaged_ones_are_refused(digits, tmp_pat
         (tmp_path / "features.npy").write_bytes(damaged)
         with pytest.raises(ValueError, match="damaged: remove"):
             kept(tmp_path, digits.images)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_left_half_made(digits, tmp_path, blocks, monkeypatch):
+    path = tmp_path / "features.npy"
+
+    def full(descriptor, start, size):
+        assert os.fstat(descriptor).st_ino == path.stat().st_ino and (start, size) == (0, path.stat().st_size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def no_embedding(images):
+        pytest.fail("embedded, with no place for it")
+
+    def refused(embed):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(OSError, match=f"^{path} could not be written .No space") as it,
+        ):
+            patch.setattr(os, "posix_fallocate", full)
+            kept(tmp_path, digits.images, embed=embed)
+        assert "expected 14,376 bytes of free space" in str(it.value) and "\n" not in str(it.value)
+
+    def dies(images):
+        if (images == digits.images[700:800]).all():
+            raise KeyboardInterrupt
+        return embed(images)
+
+    refused(no_embedding)
+    assert not path.exists()
+    with pytest.raises(KeyboardInterrupt):
+        kept(tmp_path, digits.images, embed=dies)
+    refused(no_embedding)  # the file may have been made without its blocks
+    assert path.exists()  # with the block that was whole
+    np.testing.assert_array_equal(kept(tmp_path, digits.images), np.float16(embed(digits.images)))
+
+
+def test_a_file_system_that_reserves_nothing_is_written_to(digits, tmp_path, blocks, monkeypatch):
+    def cannot(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    np.testing.assert_array_equal(kept(tmp_path / "a", digits.images), np.float16(embed(digits.images)))
+    monkeypatch.delattr(os, "posix_fallocate")
+    np.testing.assert_array_equal(kept(tmp_path / "b", digits.images), np.float16(embed(digits.images)))
 
 
 @pytest.fixture

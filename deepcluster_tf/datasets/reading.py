@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
+from deepcluster_tf.files import mapped, replacing
 from deepcluster_tf.machine import is_large, memory
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
@@ -80,6 +81,7 @@ def read(
 
     Raises:
         DataError: they fit neither into memory nor on the disk.
+        OSError: the disk has become full since.
     """
     place = _place(folder, files, shape)
     with (
@@ -133,7 +135,7 @@ def _read_to_disk(place: Path, files, shape, progress: bool, size: int) -> tuple
     _sweep(place)
     part = place.with_name(f"part-{os.getpid()}-{place.stem}.npy")
     try:
-        images = np.lib.format.open_memmap(part, "w+", np.uint8, (len(files), *shape))
+        images = mapped(part, np.uint8, (len(files), *shape))  # another process may fill the disk meanwhile
         count, unread = _fill(images, files, shape, progress)
         images.flush()
         _keep(place, unread)
@@ -164,16 +166,12 @@ def _sweep(place: Path) -> None:
 
 def _keep(place: Path, unread: dict[int, str], **images: np.ndarray) -> None:
     """Write what was decoded, or that alone which could not be, in the place of what the folder held before."""
-    part = place.with_name(f"part-{os.getpid()}-{place.name}")
     place.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(place) as part:
         rows, reasons = np.array([*unread], np.int64), np.array([*unread.values()], str)
         np.savez(part, rows=rows, reasons=reasons, **images)
         for old in place.parent.glob(f"{place.name[:16]}-*.np?"):
             old.unlink()
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:

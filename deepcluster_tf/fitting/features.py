@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf.files import locked, read_json, read_npz, replacing, write_json
+from deepcluster_tf.files import locked, mapped, read_json, read_npz, replacing, write_json
 
 BLOCK, STEP = 5000, 100  # images between two notes of how far it came, and between two movements of the bar
 
@@ -49,8 +49,8 @@ def kept_features(
     made_of = json.loads(json.dumps({**made_of, "shape": [len(images), width]}))
     with locked(directory, wait=True):
         done = _blocks(path, index, made_of) if index.exists() else []
-        mode = {"mode": "r+"} if done else {"mode": "w+", "dtype": np.float16, "shape": (len(images), width)}
-        features = np.lib.format.open_memmap(path, **mode) if BLOCK * len(done) < len(images) else None
+        left = BLOCK * len(done) < len(images)
+        features = mapped(path, np.float16, (len(images), width), again=bool(done)) if left else None
         starts = range(BLOCK * len(done), len(images), BLOCK)
         with tqdm(total=len(images), initial=min(BLOCK * len(done), len(images)), desc="features", unit="image",
                   disable=not progress or features is None) as bar:  # fmt: skip
