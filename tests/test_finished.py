@@ -102,6 +102,68 @@ def test_what_cannot_be_sorted_is_refused_before_the_first_file(run, tmp_path):
     assert not (tmp_path / "sorted").exists()
 
 
+CLUMSY = {
+    "a cut end": lambda text: "".join(text.splitlines(True)[:100]),
+    "a row twice": lambda text: text + text.splitlines(True)[-1],
+    "a row for another": lambda text: "".join([*text.splitlines(True)[:-1], text.splitlines(True)[-2]]),
+    "another column": lambda text: text.replace("file,cluster", "file,kluster", 1),
+    "another first column": lambda text: text.replace("file,cluster", "fyle,cluster", 1),
+    "a column more": lambda text: text.replace("\n", ",0\n"),
+    "another number": lambda text: text[:-2] + str((int(text[-2]) + 1) % 10) + "\n",
+    "a large number": lambda text: text[:-2] + "9" * 30 + "\n",
+    "a number below": lambda text: text[:-2] + "-2\n",
+    "no whole number": lambda text: text[:-1] + ".5\n",
+    "no number": lambda text: text[:-2] + "\n",
+    "nothing": lambda text: "",
+}
+
+
+@pytest.mark.parametrize("damage", CLUMSY.values(), ids=CLUMSY)
+def test_a_damaged_list_of_clusters_is_refused(run, damage, tmp_path):
+    path = run[1] / "clusters.csv"
+    text = path.read_text()
+    path.write_text(damage(text))
+    try:
+        with pytest.raises(ValueError, match=f"^{path} is missing or damaged .*: run the experiment again") as refused:
+            finished.sort(run[1], tmp_path / "sorted", progress=False)
+        assert "\n" not in str(refused.value) and not (tmp_path / "sorted").exists()
+    finally:
+        path.write_text(text)
+
+
+def test_clusterings_of_some_images_and_classes_by_name_are_read(tmp_path):
+    path = tmp_path / "clusters.csv"
+    path.write_text("file,kmeans,affinity\na,1,0\nb,0,-1\n")
+    result = {"data": {"n": 2}, "cluster_sizes": {"kmeans": [1, 1], "random": [2], "affinity": [1]}}
+    assert finished._clusters(path, result).to_numpy().tolist() == [["a", 1, 0], ["b", 0, -1]]
+    path.write_text("file,class\na,dog\nb,NA\n")
+    result = {"data": {"n": 2}, "cluster_sizes": [1, 0], "class_names_given": ["NA", "dog"]}
+    assert finished._clusters(path, result)["class"].tolist() == [1, 0]
+    path.write_text("file,class\na,dog\nb,cat\n")
+    with pytest.raises(ValueError, match="damaged .'cat' is not in list"):
+        finished._clusters(path, result)
+
+
+def test_predict_replaces_its_own_csv_and_nothing_else(run, tmp_path, monkeypatch):
+    root, directory = run
+    for path in (tmp_path / "thesis.csv", tmp_path / "empty.csv", directory / "result.json"):
+        if not path.exists():
+            path.write_text("file,cluster\nthree,years\n" * (path.name == "thesis.csv"))
+        before = path.read_bytes()
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(ValueError, match=f"^{path} exists and is no CSV that predict"),
+        ):
+            patch.setattr(finished, "read", lambda directory: pytest.fail("read"))
+            finished.predict(directory, root / "photos", path, progress=False)
+        assert path.read_bytes() == before
+    with pytest.raises(ValueError, match=f"^{tmp_path} exists and is no CSV that predict wrote"):
+        finished.predict(directory, root / "photos", tmp_path, progress=False)
+    for _ in range(2):
+        path, _ = finished.predict(directory, root / "photos", tmp_path / "said.csv", progress=False)
+        assert len(pd.read_csv(path)) == 200
+
+
 def test_a_run_without_embeddings_knows_no_distances(run, digits, tmp_path):
     root, directory = run
     kept = directory / "embeddings.npz"

@@ -140,12 +140,13 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
         the CSV, and how many images could not be read.
 
     Raises:
-        ValueError: the folder holds no run that was completed here.
+        ValueError: the folder holds no run that was completed here, or `to` is something else than a prediction.
         datasets.DataError: the folder of images cannot be used.
     """
-    result, method = read(directory)
     folder = Path(folder).expanduser().resolve()
     to = to or directory / f"predicted-{folder.name}.csv"
+    _require_prediction(to)
+    result, method = read(directory)
     require_writable(to.parent)
     names, far, unread = cluster_names(directory, result), _Distances(directory, method), 0
     with replacing(to) as part, open(part, "w", encoding="utf-8", newline="") as file:
@@ -165,6 +166,22 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
             for why in broken.values():
                 tqdm.write(f"not read: {why}", file=sys.stderr)
     return to, unread
+
+
+def _require_prediction(path: Path) -> None:
+    """Refuse to replace what no `predict` wrote; raises ValueError."""
+    if not os.path.lexists(path):
+        return
+    header = ",".join(COLUMNS).encode()
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.readline(len(header) + 2)
+    if head.rstrip(b"\r\n") != header:
+        raise ValueError(
+            f"{path} exists and is no CSV that predict wrote, for its first line is not {header.decode()}: nothing is "
+            "replaced; name another TO, or move it away"
+        )
 
 
 def cluster_names(directory: Path, result: dict) -> dict[int, str]:
@@ -238,7 +255,7 @@ def sort(
     if not result or "folder" not in result["data"]:
         raise ValueError(f"{directory} holds no finished run on a folder of images: expected one, as make dcec makes")
     folder, given = Path(result["data"]["folder"]), result.get("class_names_given", [])
-    table = _clusters(directory / "clusters.csv", given)
+    table = _clusters(directory / "clusters.csv", result)
     columns = [name for name in table.columns if name != "file"]
     usual = result["settings"].get("assign_by")
     by = by or (usual if usual in columns else columns[0])
@@ -263,15 +280,31 @@ def sort(
     return pd.Series(places).value_counts().sort_index().to_dict()
 
 
-def _clusters(path: Path, class_names: list[str]) -> pd.DataFrame:
-    """Which image is in which cluster, or of which class, by number; a ValueError if the file is missing or damaged."""
+def _clusters(path: Path, result: dict) -> pd.DataFrame:
+    """Which image is in which cluster, or of which class, by number; a ValueError if the file is not what was recorded.
+
+    An image that was not among those clustered has -1.
+    """
+    sizes, class_names = result["cluster_sizes"], result.get("class_names_given", [])
+    if not isinstance(sizes, dict):
+        sizes = {"class" if class_names else "cluster": sizes}
     try:
-        table = pd.read_csv(path, dtype={"file": str, "class": str}, keep_default_na=False)
-        if "class" in table:
-            table["class"] = table["class"].map(class_names.index)
-        return table.astype({name: int for name in table.columns if name != "file"})
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is missing or damaged ({error}): run the experiment again with FORCE=1") from error
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+        columns = ["file", *(by for by in sizes if by != "random")]  # drawn at random, and not written
+        if list(table) != columns:
+            raise ValueError(f"expected the columns {', '.join(columns)}; received {', '.join(table)}")
+        if len(table) != result["data"]["n"] or not table["file"].is_unique:
+            raise ValueError(f"expected a row for each of {result['data']['n']:,} images; received {len(table):,} rows")
+        for by in columns[1:]:
+            table[by] = table[by].map(class_names.index if by == "class" else int)
+            counts = table[by].value_counts().to_dict()
+            found = [counts.get(j, 0) for j in range(len(sizes[by]))]
+            if counts.keys() - {-1, *range(len(found))} or by != "class" and found != sizes[by]:  # a VAE's: of training
+                raise ValueError(f"expected the numbers and sizes of {by} in result.json; received others")
+        return table
+    except (OSError, ValueError, OverflowError) as error:
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is missing or damaged ({why}): run the experiment again with FORCE=1") from error
 
 
 def _places(clusters: pd.Series, names: dict[int, str]) -> list[str]:
