@@ -74,13 +74,59 @@ def test_arrays_are_packed_little_endian():
 
 
 def test_curves_are_thinned_and_have_no_nan(tmp_path):
-    table = pd.DataFrame({"iteration": range(1000), "loss": [np.nan, *np.linspace(9, 1, 999)], "text": "a"})
+    table = {"epoch": range(1000), "iteration": range(1000), "loss": [np.nan, *np.linspace(9, 1, 999)]}
+    table = pd.DataFrame({**table, "seconds": 0.5, "training_seconds": 0.25})
     table.to_csv(tmp_path / "history.csv", index=False)
     pd.DataFrame({"file": ["a"], "kmeans": [1]}).to_csv(tmp_path / "clusters.csv", index=False)
     found = pages.curves(tmp_path)
-    assert list(found) == ["history"] and list(found["history"]) == ["iteration", "loss"]
+    assert list(found) == ["history"] and list(found["history"]) == list(table)
     assert len(found["history"]["loss"]) == 400 and found["history"]["iteration"][-1] == 999
     assert found["history"]["loss"][0] is None and found["history"]["loss"][-1] == 1
+
+
+LOG = "epoch,iteration,loss,seconds,training_seconds\n"
+LOG += "".join(f"{i},{7 * i},{9 / i:.3f},0.5,0.25\n" for i in range(1, 5))
+DAMAGED = {
+    "a short row": LOG.replace(",0.25\n2,", "\n2,"),
+    "a cut end": LOG[:-3],
+    "no last row": "".join(LOG.splitlines(True)[:-1]),
+    "no first row": LOG.replace("1,7,9.000,0.5,0.25\n", ""),
+    "no row between": LOG.replace("3,21,3.000,0.5,0.25\n", ""),
+    "a row twice": LOG.replace("3,21,3.000,0.5,0.25\n", 2 * "3,21,3.000,0.5,0.25\n"),
+    "no rows": LOG.splitlines(True)[0],
+    "a renamed column": LOG.replace("iteration", "iterations"),
+    "another renamed column": LOG.replace("epoch", "xpoch"),
+    "no number": LOG.replace("9.000", "9.o00"),
+    "garbage": "\0garbage",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_history_is_one_line(tmp_path, text):
+    path = tmp_path / "history.csv"
+    path.write_text(LOG)
+    assert pages.curves(tmp_path, 28)["history"]["iteration"] == [7, 14, 21, 28]
+    path.write_text(text)
+    with pytest.raises(
+        ValueError, match=f"^{path} is missing or damaged .*: restore it from git, or remove"
+    ) as refused:
+        pages.curves(tmp_path, 28)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_history_of_another_name_is_checked_and_other_lists_are_passed_over(tmp_path):
+    readings = [f"{i / 7},{i},1,0.5,0.25\n" for i in (2, 4, 6, 9, 11, 13)]  # every two steps of seven
+    (tmp_path / "mine.csv").write_text(LOG.splitlines(True)[0] + "".join(readings))
+    for name, text in {"predicted-a.csv": "file,cluster\na\n", "names.csv": "", "thesis.csv": "\0\xff\n1,2\n"}.items():
+        (tmp_path / name).write_text(text, "latin-1")
+    (tmp_path / "folder.csv").mkdir()
+    assert list(pages.curves(tmp_path, 28)) == ["mine"]
+    for i in range(5):
+        kept = readings[:i] + readings[i + 1 :]
+        (tmp_path / "mine.csv").write_text(LOG.splitlines(True)[0] + "".join(kept))
+        with pytest.raises(ValueError, match=f"^{tmp_path / 'mine.csv'} is missing or damaged .rows are missing"):
+            pages.curves(tmp_path, 28)
 
 
 def test_neighbours_are_those_of_a_naive_loop():

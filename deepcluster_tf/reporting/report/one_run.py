@@ -39,7 +39,8 @@ def write_run(directory: Path, data_dir: str | None = None, progress: bool = Tru
     rows = _chosen(len(run.clusters), run.method.seed)
     _write_sheets(folder, run.dataset.images[rows], progress)
     pages.write_data(folder / "points.js", "points", _points(directory, run, rows, progress))
-    pages.write_data(folder / "curves.js", "recorded", {"curves": {"": pages.curves(directory)}})
+    curves = pages.curves(directory, run.result["iterations"])
+    pages.write_data(folder / "curves.js", "recorded", {"curves": {"": curves}})
     return pages.write_text(folder / "index.html", _page(directory, run, len(rows)))
 
 

@@ -31,7 +31,7 @@ def write(root: Path | None = None) -> Path:
     root = root or results.ROOT
     folder, runs = root / "report", results.all_results(root)
     pages.put_script(folder)
-    found = {_place(run): pages.curves(run["directory"]) for run in runs}
+    found = {_place(run): pages.curves(run["directory"], run["iterations"]) for run in runs}
     here = [_place(run) for run in runs if (run["directory"] / "report" / "index.html").exists()]
     pages.write_data(folder / "curves.js", "recorded", {"curves": found, "here": here})
     _write_reference(folder / "api")
