@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import inspect
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from deepcluster_tf.files import sweep
 from deepcluster_tf.layers import portable
 from deepcluster_tf.networks import to_unit
 
@@ -136,9 +139,11 @@ def _contents(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Write a folder beside its place, under a name that nobody else has, and move it there once it is whole."""
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]  # its own may be as long as one can be
+    prefix = f"part-{os.getpid()}-{name}-"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="part-", dir=path.parent, ignore_cleanup_errors=True) as beside:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as beside:
             part, old = Path(beside, "new"), Path(beside, "old")
             yield part
             _require_replaceable(path)  # again, for the writing took seconds
@@ -150,6 +155,7 @@ def _replacing(path: Path) -> Iterator[Path]:
                 if old.exists():
                     old.rename(path)
                 raise
+        sweep(path.parent, name)  # not before: a killed export may have left the only model in there
     except (OSError, UnicodeError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or getattr(error, "message", None) or error
         raise OSError(

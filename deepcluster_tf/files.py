@@ -77,17 +77,25 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
-    """Remove the temporary files that processes left in a folder which were killed as they wrote.
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what processes left in a folder under temporary names which were killed as they wrote.
 
     Args:
-        folder: of a fit or a run. What a living process writes there stays, and so does every other file.
+        folder: what a living process writes there stays, and so does everything else.
+        name: of the file or SavedModel that they wrote, in a folder of the user's; None: any file, in one of ours.
     """
-    shutil.rmtree(folder / "part-old-work", ignore_errors=True)  # a run that is made anew
+    if name is None:
+        shutil.rmtree(folder / "part-old-work", ignore_errors=True)  # a run that is made anew
+    end = "(-.+)?" if name is None else f"-{re.escape(name)}(-[a-z0-9_]{{8}})?"  # the latter of a folder: see `export`
     for path in folder.glob("part-*"):
-        ours = re.fullmatch(r"part-([1-9]\d{0,6})(-.+)?", path.name)
-        if ours and path.is_file() and not _lives(int(ours[1])):
-            path.unlink(missing_ok=True)
+        ours = re.fullmatch(rf"part-([1-9]\d{{0,6}}){end}", path.name)
+        if not ours or _lives(int(ours[1])):
+            continue
+        with contextlib.suppress(OSError):  # another user's, say: it is in nobody's way
+            if path.is_file():
+                path.unlink()
+            elif {inside.name for inside in path.iterdir()} <= {"new", "old"}:
+                shutil.rmtree(path)
 
 
 def _lives(pid: int) -> bool:

@@ -154,6 +154,21 @@ def test_only_the_files_of_dead_processes_are_swept_away(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*stay, f"part-{child.pid}-folder"}
 
 
+def test_in_a_folder_of_the_user_only_what_is_named_is_swept_away(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    gone = [f"part-{child.pid}-said.csv", f"part-{child.pid}-said.csv-abcd_123"]
+    stay = [f"part-{child.pid}-thesis.csv", f"part-{child.pid}", "part-old-work", f"part-{os.getpid()}-said.csv",
+            f"part-{child.pid}-said.csv-of-1", f"part-{child.pid}-my-said.csv"]  # fmt: skip
+    for name in [*gone, *stay]:
+        (tmp_path / name).mkdir() if name in (gone[1], "part-old-work") else (tmp_path / name).write_text("x")
+    for inside in ("new", "old"):
+        (tmp_path / gone[1] / inside).mkdir()
+    files.sweep(tmp_path / "none", "said.csv")
+    files.sweep(tmp_path, "said.csv")
+    assert {path.name for path in tmp_path.iterdir()} == set(stay)
+
+
 def test_a_fit_sweeps_its_own_folder_only(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()

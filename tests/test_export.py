@@ -223,6 +223,32 @@ def test_export_replaces_a_saved_model_and_nothing_else(tmp_path):
         assert (tmp_path / name / "thesis.txt").read_text() == text
 
 
+KILLED = """
+import os, signal, sys
+import tensorflow as tf
+from deepcluster_tf import export
+save = tf.saved_model.save
+def dies(*values, **named):
+    save(*values, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+tf.saved_model.save = dies
+export.saved_model(sys.argv[1], {"serving_default": lambda images: {"same": images}}, (2, 2, 1), [])
+"""
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / "model"], capture_output=True).returncode == -9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("part-") and (left / "new" / "saved_model.pb").exists()
+    mine = tmp_path / f"{left.name[:-1]}{'a' if left.name[-1] == 'b' else 'b'}"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("three years of work")
+    write(tmp_path / "another")
+    assert left.exists()  # beside it, it is not known to be of no use
+    write(tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "another", mine.name}
+
+
 @pytest.mark.parametrize(
     "foreign",
     [

@@ -1,5 +1,7 @@
 """What is done with a finished run: new images predicted, its own sorted into folders."""
 
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,9 +161,14 @@ def test_predict_replaces_its_own_csv_and_nothing_else(run, tmp_path, monkeypatc
         assert path.read_bytes() == before
     with pytest.raises(ValueError, match=f"^{tmp_path} exists and is no CSV that predict wrote"):
         finished.predict(directory, root / "photos", tmp_path, progress=False)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    parts = [tmp_path / f"part-{dead.pid}-{name}.csv" for name in ("said", "thesis")]
+    for part in parts:
+        part.write_text("half")
     for _ in range(2):
         path, _ = finished.predict(directory, root / "photos", tmp_path / "said.csv", progress=False)
-        assert len(pd.read_csv(path)) == 200
+        assert len(pd.read_csv(path)) == 200 and [part.exists() for part in parts] == [False, True]
 
 
 def test_a_run_without_embeddings_knows_no_distances(run, digits, tmp_path):

@@ -162,7 +162,11 @@ def unpacked(kept):
 
 def test_a_run_has_its_page(run):  # noqa: F811
     root, directory = run
+    left = directory / "report" / "part-9999999-sheet-0.png"  # of a killed process: none has so large a number
+    left.parent.mkdir()
+    left.write_text("half")
     path = report.write_run(directory, progress=False)
+    assert not left.exists()
     assert path == directory / "report" / "index.html" and "own/" in path.read_text()
     points, of = read(path.parent / "points.js", "points"), finished.contents(directory, progress=False)
     assert points["n"] == 200 and points["files"] == list(of.dataset.files) and points["rows"] == []

@@ -288,8 +288,17 @@ def test_few_labels_by_hand(tmp_path):
     assert "2: `make mnist-fixmatch LABELS=4`" in page and "Classified" not in page
 
 
+def half_written(folder):
+    """What a killed process left: no number of a process is so large."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "part-9999999-gone.csv").write_text("half")
+    return folder / "part-9999999-gone.csv"
+
+
 def test_everything_is_written(root):
+    left = half_written(root / "tables")
     written = tables.write_all(root)
+    assert not left.exists()
     assert [path.name for path in written] == [
         "fashion-dcec.md", "fashion-dcec-all-images.csv", "fashion-dcec-unsupervised-images.csv",
         "fashion-encodings.md", "fashion-encodings-test.csv", "fashion-encodings-training.csv",
@@ -300,8 +309,9 @@ def test_everything_is_written(root):
 
 
 def test_figures_are_drawn_from_little_and_from_nothing(root):
+    left = half_written(root / "figures")
     drawn = figures.write_all(root)  # no embeddings: panels in words
-    assert len(drawn) == 7 + len(UNSUPERVISED + FEW)
+    assert len(drawn) == 7 + len(UNSUPERVISED + FEW) and not left.exists()
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     shutil.rmtree(root / "runs")
     assert len(figures.write_all(root)) == 6 + len(UNSUPERVISED + FEW)  # what others print is there

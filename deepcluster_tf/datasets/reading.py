@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
-from deepcluster_tf.files import mapped, replacing
+from deepcluster_tf.files import mapped, replacing, sweep
 from deepcluster_tf.machine import is_large, memory
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
@@ -132,7 +132,7 @@ def _read_to_disk(place: Path, files, shape, progress: bool, size: int) -> tuple
         )
     there = f"{memory() / 2**30:.1f} GiB"
     tqdm.write(f"{what} of {there} of memory: they go to {place.parent}, and are read from there", file=sys.stderr)
-    _sweep(place)
+    sweep(place.parent, f"{place.stem}.npy")
     part = place.with_name(f"part-{os.getpid()}-{place.stem}.npy")
     try:
         images = mapped(part, np.uint8, (len(files), *shape))  # another process may fill the disk meanwhile
@@ -154,19 +154,10 @@ def _place(folder: Path, files: list[Path], shape: tuple[int, int, int]) -> Path
     return cache() / "folders" / f"{where.hexdigest()[:16]}-{state.hexdigest()[:16]}.npz"
 
 
-def _sweep(place: Path) -> None:
-    """Remove what a killed process had begun to write."""
-    for part in place.parent.glob(f"part-*-{place.stem}.npy"):
-        with contextlib.suppress(OSError, ValueError):
-            try:
-                os.kill(int(part.name.split("-")[1]), 0)
-            except ProcessLookupError:
-                part.unlink()
-
-
 def _keep(place: Path, unread: dict[int, str], **images: np.ndarray) -> None:
     """Write what was decoded, or that alone which could not be, in the place of what the folder held before."""
     place.parent.mkdir(parents=True, exist_ok=True)
+    sweep(place.parent, place.name)
     with replacing(place) as part:
         rows, reasons = np.array([*unread], np.int64), np.array([*unread.values()], str)
         np.savez(part, rows=rows, reasons=reasons, **images)

@@ -27,6 +27,7 @@ import numpy as np
 
 from deepcluster_tf.datasets import clients
 from deepcluster_tf.datasets.formats import DataError, Found
+from deepcluster_tf.files import sweep
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _to_cache(published: Published, arrays: dict[str, np.ndarray]) -> None:
     part = path.with_name(f"part-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
         try:
             np.savez(part, **arrays)
             part.replace(path)

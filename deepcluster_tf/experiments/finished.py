@@ -16,7 +16,7 @@ from deepcluster_tf import datasets, experiments, fitting
 from deepcluster_tf.annotation.ledger import read_answers
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.running import is_finished
-from deepcluster_tf.files import read_npz, replacing, require_writable
+from deepcluster_tf.files import read_npz, replacing, require_writable, sweep
 from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
@@ -148,6 +148,7 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
     _require_prediction(to)
     result, method = read(directory)
     require_writable(to.parent)
+    sweep(to.parent, to.name)
     names, far, unread = cluster_names(directory, result), _Distances(directory, method), 0
     with replacing(to) as part, open(part, "w", encoding="utf-8", newline="") as file:
         write = lambda columns, **how: pd.DataFrame(columns, columns=COLUMNS).to_csv(

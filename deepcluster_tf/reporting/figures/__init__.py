@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from deepcluster_tf.experiments import TABLES, results
+from deepcluster_tf.files import sweep
 from deepcluster_tf.reporting.figures import counting
 
 __all__ = ["write_all"]
@@ -21,6 +22,7 @@ def write_all(root: Path | None = None, kind: str = "png") -> list[Path]:
         kind: of the files: png, svg or pdf.
     """
     root = root or results.ROOT
+    sweep(root / "figures")
     with matplotlib.rc_context({"savefig.format": kind, "svg.hashsalt": "deepcluster_tf"}):
         return [
             path

@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from sklearn.decomposition import PCA
 
 from deepcluster_tf import metrics
-from deepcluster_tf.files import read_npz, replacing
+from deepcluster_tf.files import read_npz, replacing, sweep
 
 COLOURS = (
     "#4e9db1", "#ebb14e", "#890000", "#b1c4b1", "#9d4eff", "#896262", "#d83b00", "#4e00b1", "#4e3b4e", "#76d8ff",
@@ -122,6 +122,7 @@ def projection(result: dict) -> dict[str, np.ndarray] | None:
         left = read_npz(embeddings, ("embeddings", "classes"))
         print(f"projecting {len(left['embeddings']):,} embeddings of {result['directory']} (a minute or two) ...")
         points = flattened(left["embeddings"])
+        sweep(kept.parent, kept.name)
         with replacing(kept) as part:
             np.savez_compressed(part, points=points.astype(np.float16), classes=left["classes"].astype(np.int16))
     return read_npz(kept, ("points", "classes"))

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
 from deepcluster_tf.experiments import finished
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import replacing, sweep
 from deepcluster_tf.reporting.figures.style import flattened, projection
 from deepcluster_tf.reporting.report import pages
 from deepcluster_tf.reporting.report.overview import command
@@ -35,6 +35,7 @@ def write_run(directory: Path, data_dir: str | None = None, progress: bool = Tru
     """
     run = finished.contents(directory, data_dir, progress)
     folder = directory / "report"
+    sweep(folder)
     pages.put_script(folder)
     rows = _chosen(len(run.clusters), run.method.seed)
     _write_sheets(folder, run.dataset.images[rows], progress)

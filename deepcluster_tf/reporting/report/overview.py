@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, Row, Table, results, running
+from deepcluster_tf.files import sweep
 from deepcluster_tf.reporting import tables
 from deepcluster_tf.reporting.report import pages
 from deepcluster_tf.reporting.tables.markdown import experiments_of
@@ -30,6 +31,7 @@ def write(root: Path | None = None) -> Path:
     """
     root = root or results.ROOT
     folder, runs = root / "report", results.all_results(root)
+    sweep(folder)
     pages.put_script(folder)
     found = {_place(run): pages.curves(run["directory"], run["iterations"]) for run in runs}
     here = [_place(run) for run in runs if (run["directory"] / "report" / "index.html").exists()]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, Table, results
-from deepcluster_tf.files import replacing
+from deepcluster_tf.files import replacing, sweep
 from deepcluster_tf.reporting.tables import counting, times
 from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill
 from deepcluster_tf.reporting.tables.summary import summary
@@ -26,6 +26,7 @@ def write_all(root: Path | None = None) -> list[Path]:
     """Write every table as Markdown and CSV under `results/tables`; returns the files."""
     folder = (root or results.ROOT) / "tables"
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     written = []
     for name, table in TABLES.items():
         written.append(folder / f"{name}.md")
@@ -66,6 +67,7 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
     root = root or results.ROOT
     pages = [readme, *sorted(page for folder in ("", "methods", "guides") for page in (root / folder).glob("*.md"))]
     for path in pages:
+        sweep(path.parent, path.name)
         text = before = path.read_text()
         for what, name in re.findall(r"<!-- (table|deviations|commands|times|counted) ?([\w-]*):", before):
             content = _contents(root).get(f"{what} {name}".strip())
