@@ -1,5 +1,7 @@
 """The autoencoder of Akula on the digits: sizes, early stopping, both clusterings, resuming, export."""
 
+import pickle
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ from deepcluster_tf import clustering, fitting, metrics, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import MixtureLayer
 from deepcluster_tf.methods.autoencoder import Autoencoder
+from deepcluster_tf.methods.deepcluster import DeepCluster
 
 SMALL = {"batch_size": 64, "max_epochs": 6, "n_init": 2}
 
@@ -158,6 +161,27 @@ def test_centres_are_decoded_and_a_mixture_that_ran_out_of_iterations_is_noticed
     for by, decoded in method.decoded_centers().items():
         np.testing.assert_allclose(decoded, method.decoder_(np.float32(centers[by])), atol=1e-6)
         assert decoded.shape == (10, 8, 8, 1) and decoded.std(axis=0).max() > 0
+
+
+@pytest.mark.parametrize("n_components", [0, 3])
+def test_centres_are_decoded_after_load_where_the_file_has_them(digits, n_components, tmp_path):
+    settings = {**SMALL, "max_epochs": 1, "n_components": n_components}
+    fitted = Autoencoder(**settings).fit(digits.images[:200], progress=False)
+    fitted.save(tmp_path / "model.weights.h5")
+    pickled = pickle.loads(pickle.dumps(fitted))
+    for other in (pickled, Autoencoder(**settings).load(tmp_path / "model.weights.h5"), fitted):
+        if other is not pickled and n_components:  # the one fitted before forgets what is not of the file
+            with pytest.raises(ValueError, match="cannot take its mixture back out of 3 principal components"):
+                other.load(tmp_path / "model.weights.h5").decoded_centers()
+        else:
+            for by, decoded in other.decoded_centers().items():
+                np.testing.assert_array_equal(decoded, fitted.decoded_centers()[by])
+
+
+def test_centres_without_a_decoder_are_refused(digits):
+    method = DeepCluster(epochs=0, n_init=1).fit(digits.images[:100], progress=False)
+    with pytest.raises(ValueError, match="this DeepCluster has no decoder: expected a method that reconstructs"):
+        method.decoded_centers()
 
 
 @pytest.mark.parametrize("architecture", ["dense", "pooling", pytest.param("residual", marks=pytest.mark.slow)])

@@ -41,6 +41,15 @@ class TestContract:
             with pytest.raises(NotFittedError, match="is not fitted: call fit or load first"):
                 use(method())
 
+    def test_so_is_what_some_methods_have_beside(self, method, tmp_path):
+        kept = tmp_path / "autoencoder.weights.h5"
+        arguments = {"main_head": (), "decoded_centers": (), "reconstruct": (np.zeros((1, 8, 8, 1)),)}
+        for name, given in {**arguments, "save_autoencoder": (kept,)}.items():
+            if hasattr(method, name):
+                with pytest.raises(NotFittedError, match="is not fitted: call fit or load first"):
+                    getattr(method(), name)(*given)
+        assert not kept.exists()
+
     @pytest.mark.parametrize(
         ("images", "message"),
         [

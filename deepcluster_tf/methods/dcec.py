@@ -164,7 +164,8 @@ class DCEC(Method):
         return self
 
     def save_autoencoder(self, path: Path | str) -> None:
-        """Write the weights of encoder and decoder to one `.weights.h5` file."""
+        """Write the weights of encoder and decoder to one `.weights.h5` file; a NotFittedError if there are none."""
+        self._require_fitted()
         checkpoints.save_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
 
     @whole_or_nothing

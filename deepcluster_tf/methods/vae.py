@@ -246,7 +246,8 @@ class VAE(Method):
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Reconstructions from the latent means, float32 in 0..1, of images (n, height, width, channels)."""
-        return self.decode(self.transform(images))
+        z = self.transform(images)
+        return self.decode(z)  # which is there once there is a fit
 
     def _heads(self):
         return {"classes": self.head_}

@@ -109,10 +109,28 @@ class EncodingMethod(Method):
         return ops.matmul(unit(z), ops.transpose(unit(others)))
 
     def decoded_centers(self) -> dict[str, np.ndarray]:
-        """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels)."""
-        means = self.pca_.inverse_transform(self.mixture_.means_) if self.n_components_ else self.mixture_.means_
-        centers = {"kmeans": self.kmeans_.cluster_centers_, "mixture": means}
+        """What the centres of "kmeans" and "mixture" look like, each float32 (n_clusters, height, width, channels).
+
+        Raises:
+            sklearn.exceptions.NotFittedError: nothing is fitted.
+            ValueError: there is no decoder, or a loaded mixture is one of principal components.
+        """
+        self._require_fitted()
+        if self.decoder_ is None:
+            raise ValueError(f"this {type(self).__name__} has no decoder: expected a method that reconstructs images")
+        centers = {"kmeans": ops.convert_to_numpy(self.assigners_["kmeans"].cluster_centers), "mixture": self._means()}
         return {by: fitting.batched(self.decoder_)(np.float32(c)) for by, c in centers.items()}
+
+    def _means(self) -> np.ndarray:
+        """The means of the mixture among the encodings, float (n_clusters, embedding_dim)."""
+        if not self.n_components_:
+            return ops.convert_to_numpy(self.assigners_["mixture"].means)
+        if not hasattr(self, "pca_"):  # the layers know of the encodings' mean only what the components see of it
+            raise ValueError(
+                f"a loaded {type(self).__name__} cannot take its mixture back out of {self.n_components_} principal "
+                "components: expected the one that was fitted, which pickle and joblib keep whole"
+            )
+        return self.pca_.inverse_transform(self.mixture_.means_)
 
     def _build_assigners(self) -> None:
         """The clusterings as layers, so that they are saved and exported with the encoder."""
@@ -127,6 +145,8 @@ class EncodingMethod(Method):
     def _take_learned(self, learned):
         super()._take_learned(learned)
         self._most_components = learned.get("n_components_", math.inf)
+        for name in ("kmeans_", "mixture_", "pca_"):  # of an earlier fit, where there was one
+            vars(self).pop(name, None)
 
     def _add_assigner(self, by: str, layer: keras.layers.Layer) -> None:
         """One more way from embeddings to clusters: a layer whose outputs are soft assignments, and with `logits`."""

@@ -192,6 +192,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def main_head(self) -> Callable:
         """The layer or model, embeddings to soft assignments, whose clusters `predict` gives."""
+        self._require_fitted()
         heads = self._heads()
         return heads[getattr(self, "assign_by", next(iter(heads)))]
 
