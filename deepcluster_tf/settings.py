@@ -69,13 +69,13 @@ class Setting:
         """Whether a value has the type and lies in the range."""
         if self.kind.startswith("tuple"):
             one = dataclasses.replace(self, kind=self.kind[6:-6])
-            some = bool(value) or self.kind == "tuple[str, ...]"
-            return isinstance(value, (tuple, list)) and some and all(map(one.allows, value))
+            some = isinstance(value, (tuple, list)) and (len(value) > 0 or self.kind == "tuple[str, ...]")
+            return some and all(map(one.allows, value))
         if self.kind == "bool":
             return isinstance(value, bool)
         if self.kind == "str":
-            known = value in self.choices if self.choices else True
-            return (isinstance(value, str) and known) or (value is None and self.default is None)
+            known = isinstance(value, str) and (value in self.choices or not self.choices)
+            return known or (value is None and self.default is None)
         if value is None and self.default is None:
             return True
         if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.kind == "int" else numbers.Real):
@@ -129,7 +129,9 @@ _PARSERS = {
 
 
 def plain(value: object) -> object:
-    """A value of Python's own: numbers of NumPy, -0.0 and lists become int, float, 0.0 and tuples."""
+    """A value of Python's own: numbers and arrays of NumPy, -0.0 and lists become int, float, 0.0 and tuples."""
+    if getattr(value, "shape", ()) and hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         ours = tuple(map(plain, value))
         same = isinstance(value, tuple) and all(map(operator.is_, ours, value))
@@ -185,6 +187,7 @@ class Settings:
 
     def check_settings(self) -> None:
         """Refuse settings out of range, before there are data; raises ValueError."""
+        self.__post_init__()  # `set_params` and whoever sets an attribute leave them as they were given
         for name, setting in self.declared().items():
             setting.check(getattr(self, name))
 

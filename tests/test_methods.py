@@ -1,6 +1,7 @@
 """The contract that every method keeps."""
 
 import inspect
+import re
 from pathlib import Path
 
 import keras
@@ -49,6 +50,22 @@ class TestContract:
                 with pytest.raises(NotFittedError, match="is not fitted: call fit or load first"):
                     getattr(method(), name)(*given)
         assert not kept.exists()
+
+    @pytest.mark.parametrize(
+        ("how", "message"),
+        [
+            ({"strategy": "mirrored"}, "strategy must be a tf.distribute.Strategy, .*; received 'mirrored'"),
+            ({"directory": 3}, "directory must be a folder's path, or None to keep nothing; received 3"),
+            ({"directory": 0}, "directory must be a folder's path, or None to keep nothing; received 0"),
+            ({"directory": b"here"}, "directory must be a folder's path, .*; received b'here'"),
+        ],
+    )
+    def test_no_strategy_and_no_folder_is_refused(self, method, how, message, monkeypatch):
+        monkeypatch.setattr("deepcluster_tf.fitting.train", lambda *_: pytest.fail("it trains"))
+        images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+        for fit in filter(None, (method().fit, getattr(method(), "pretrain", None), method().fit_predict)):
+            with pytest.raises(ValueError, match=f"^{message}$"):
+                fit(images, progress=False, **how)
 
     @pytest.mark.parametrize(
         ("images", "message"),
@@ -117,10 +134,10 @@ class TestContract:
             loaded.predict(np.zeros((2, 8, 8, 1)))
 
 
-@pytest.mark.parametrize("by", ["bogus", "", 0, "decoder"])
+@pytest.mark.parametrize("by", ["bogus", "", 0, "decoder", np.array(["kmeans", "mixture"]), ["kmeans"]])
 def test_a_clustering_that_there_is_not_is_refused(by):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
     method = Control(size=4, n_clusters=3, n_components=4, n_init=1).fit(images, progress=False)
     for predict in (method.predict, method.predict_proba):
-        with pytest.raises(ValueError, match=f"by must be kmeans or mixture; received {by!r}"):
+        with pytest.raises(ValueError, match=re.escape(f"by must be kmeans or mixture; received {by!r}")):
             predict(images, by)

@@ -29,6 +29,23 @@ class Some(Settings):
 SOME = Some.declared()
 
 
+def test_an_array_is_a_tuple_however_it_is_set():
+    made, set_later = Some(filters=np.array([3, 4]), names=np.array(["a"])), Some()
+    set_later.filters, set_later.count = np.array([3, 4]), np.int64(5)
+    set_later.check_settings()
+    assert made.filters == set_later.filters == (3, 4) and made.names == ("a",)
+    assert [type(each) for each in (set_later.filters, set_later.filters[0], set_later.count)] == [tuple, int, int]
+
+
+@pytest.mark.parametrize("given", [np.array([0.5, 1]), np.array([[1], [2]]), np.zeros(0, int), np.array([0])])
+@pytest.mark.parametrize("name", ["filters", "way", "count", "path", "quick"])
+def test_an_array_that_does_not_fit_is_one_line(name, given):
+    some = Some()
+    setattr(some, name, given)
+    with pytest.raises(ValueError, match=f"^{name} must be .*; received [^\\n]*$"):
+        some.check_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

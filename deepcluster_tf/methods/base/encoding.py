@@ -179,7 +179,7 @@ class EncodingMethod(Method):
 
     def _of(self, by: str | None, images: np.ndarray, what: str) -> np.ndarray:
         self._require_fitted()
-        if by not in (None, *self.assigners_):
+        if by is not None and not (isinstance(by, str) and by in self.assigners_):  # an array is equal to no word
             raise ValueError(f"by must be {' or '.join(self.assigners_)}; received {by!r}")
         return getattr(self, what)[by or self.assign_by](self.transform(images))
 

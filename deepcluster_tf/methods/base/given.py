@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from deepcluster_tf.machine import is_large
+
+
+def require_how(how: dict) -> None:
+    """Refuse a strategy that is none, and folders that are none, before anything is trained.
+
+    Args:
+        how: the keyword arguments of a fit; of these "strategy", "directory" and "shared" are looked at.
+
+    Raises:
+        ValueError: with what was expected and what was received.
+    """
+    strategy = how.get("strategy")
+    if not isinstance(strategy, tf.distribute.Strategy | None):
+        raise ValueError(
+            "strategy must be a tf.distribute.Strategy, such as tf.distribute.MirroredStrategy(), or None for one "
+            f"device; received {strategy!r}"
+        )
+    for name in ("directory", "shared"):
+        folder = how.get(name)
+        if not isinstance(folder, str | os.PathLike | None):
+            raise ValueError(f"{name} must be a folder's path, or None to keep nothing; received {folder!r}")
 
 
 def images_of(given, image_shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -24,11 +24,13 @@ FEW = 64  # images that a network sees at a time where no setting says how many
 def whole_or_nothing(fit: Fit) -> Fit:
     """A fit after whose failure the object is what it was before: no half-fitted model is left behind.
 
-    Where Keras's policy asks for mixed precision, the networks follow it, and nothing else does.
+    Its arguments are looked at before. Where Keras's policy asks for mixed precision, the networks follow it, and
+    nothing else does.
     """
 
     @functools.wraps(fit)
     def guarded(self, *args, **how):
+        given.require_how(how)
         before = dict(vars(self))
         try:
             with networks.mixed():
