@@ -1,11 +1,13 @@
 """What Keras, scikit-learn and pickle expect of every method; and one task on which each of them must be right."""
 
 import copy
+import json
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import joblib
 import keras
 import numpy as np
@@ -374,7 +376,7 @@ def test_load_refuses_what_is_not_ours(easy, tmp_path):
 
     Mine(n_init=1, n_components=2).fit(images, progress=False).save(tmp_path / "mine.weights.h5")
     assert type(deepcluster_tf.load(tmp_path / "mine.weights.h5")) is Mine
-    whole = (tmp_path / "mine.weights.h5").read_bytes()
+    whole = (tmp_path / "mine.weights.h5").read_bytes().replace(b'"sha256"', b'"sha255"')  # as files of before
     for damaged in (
         whole.replace(b'"n_init": 1', b'"x_init": 1'),
         whole.replace(b'"n_clusters": 10', b'"n_clusters": -1'),
@@ -386,6 +388,46 @@ def test_load_refuses_what_is_not_ours(easy, tmp_path):
     (tmp_path / "other.weights.h5").write_bytes(whole.replace(b'"Mine"', b'"os._"'))
     with pytest.raises(ValueError, match="is of the method os._: expected one of Autoencoder"):
         deepcluster_tf.load(tmp_path / "other.weights.h5")
+
+
+def test_a_flipped_bit_is_seen_or_changes_nothing(easy, tmp_path):
+    method = deepcluster_tf.Control(size=2, n_clusters=2, n_components=2, n_init=1).fit(easy[0][:40], progress=False)
+    path, random = tmp_path / "model.weights.h5", np.random.default_rng(0)
+    method.save(path)
+    raw, weights, refused = path.read_bytes(), method._whole().get_weights(), 0
+    centers, about = raw.index(method.kmeans_.cluster_centers_.tobytes()), raw.index(b'{"method"')
+    somewhere = random.integers(len(raw), size=50)
+    for at in (*random.integers(centers, centers + 32, 20), *random.integers(about, about + 300, 40), *somewhere):
+        flipped = bytearray(raw)
+        flipped[at] ^= 1 << random.integers(8)
+        path.write_bytes(flipped)
+        try:
+            loaded = deepcluster_tf.load(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} ") and "\n" not in str(error)
+            refused += 1
+        else:
+            assert loaded.get_settings() == method.get_settings()
+            for mine, theirs in zip(weights, loaded._whole().get_weights(), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+    assert refused >= 50
+    flipped = bytearray(raw)
+    flipped[centers] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=f"^{path} is damaged: expected weights and settings of the SHA-256 that save"):
+        method.load(path, (16, 16, 1))
+
+
+def test_a_file_of_before_has_no_checksum_and_loads(easy, tmp_path):
+    path = tmp_path / "model.weights.h5"
+    method = deepcluster_tf.Control(size=2, n_clusters=2, n_components=2, n_init=1).fit(easy[0][:40], progress=False)
+    method.save(path)
+    with h5py.File(path, "r+") as file:
+        about = json.loads(file["deepcluster_tf"].asstr()[()])
+        assert len(about.pop("sha256")) == 64 and about == method._about()
+        del file["deepcluster_tf"]
+        file.create_dataset("deepcluster_tf", data=json.dumps(about))
+    np.testing.assert_array_equal(deepcluster_tf.load(path).predict(easy[0][:40]), method.labels_)
 
 
 # ---------------------------------------------------------------------- the package

@@ -22,6 +22,7 @@ from deepcluster_tf.machine import processors
 PIECE = 2**24  # bytes of an array that are read at a time
 
 ABOUT = "deepcluster_tf"  # the name in a file of weights under which it says what they are of
+SUM = "sha256"  # the name in what it says of the SHA-256 of both; files of before have none
 TOLD = {"method": str, "settings": dict, "image_shape": list, "learned": dict}  # and what it says
 
 
@@ -65,7 +66,7 @@ def save_weights(model: keras.Model, path: Path, checked: bool = False, about: d
         model: any built Keras model.
         path: a file name that ends in `.weights.h5`.
         checked: keep the SHA-256 beside it, without which no fit goes on from it.
-        about: JSON types, to be written into the file too, for `read_about`.
+        about: JSON types, to be written into the file too, with the SHA-256 of both, for `read_about`.
 
     Raises:
         OSError: it cannot be written; the file that was there before is kept.
@@ -75,7 +76,7 @@ def save_weights(model: keras.Model, path: Path, checked: bool = False, about: d
     model.save_weights(memory)
     if about is not None:
         with h5py.File(memory, "r+") as file:
-            file.create_dataset(ABOUT, data=json.dumps(about))
+            file.create_dataset(ABOUT, data=json.dumps({**about, SUM: _sum(file, about)}))
     with replacing(path, checked) as part:
         part.write_bytes(memory.getbuffer())
 
@@ -132,15 +133,34 @@ def read_about(path: Path | str) -> dict:
     """What `save_weights` wrote about a model into the file of its weights; {} where it wrote nothing.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: the file is missing or damaged, or its weights are not those that were written with it.
     """
     try:
         with h5py.File(path) as file:
             about = json.loads(file[ABOUT].asstr()[()]) if ABOUT in file else {}
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            noted = about.pop(SUM, None) if isinstance(about, dict) else None
+            same = noted is None or noted == _sum(file, about)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
         raise _damaged(path, error) from error
+    if not same:
+        raise ValueError(
+            f"{path} is damaged: expected weights and settings of the SHA-256 that save wrote into it. Restore it, or "
+            "make it anew"
+        )
     whole = isinstance(about, dict) and all(isinstance(about.get(name), kind) for name, kind in TOLD.items())
     return about if whole else {}
+
+
+def _sum(file: h5py.File, about: dict) -> str:
+    """The SHA-256 of what a file says and of its weights: their names, shapes, types and bytes, in their order."""
+    found = hashlib.sha256(json.dumps(about).encode())
+
+    def add(name, item):
+        if name != ABOUT:
+            found.update(f"{name} {digest(item[()]) if isinstance(item, h5py.Dataset) else 'group'} ".encode())
+
+    file.visititems(add)  # by name
+    return found.hexdigest()
 
 
 def iterations_done(model: keras.Model) -> int:
