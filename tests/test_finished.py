@@ -1,5 +1,6 @@
 """What is done with a finished run: new images predicted, its own sorted into folders."""
 
+import re
 import subprocess
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_predictions_are_those_of_the_method(run, digits):
         mean = known[clusters == j].mean(axis=0)
         nearer = sum(np.linalg.norm(other - mean) < np.linalg.norm(row - mean) for other in known[clusters == j])
         assert share == pytest.approx(nearer / np.sum(clusters == j), abs=1e-3)
+
+
+def test_predictions_of_a_folder_with_a_long_name_have_a_shorter_one(run, digits):
+    root, directory = run
+    save(root / ("x" * 250), digits.images[:3], ["0.png", "1.png", "2.png"])
+    path, _ = finished.predict(directory, root / ("x" * 250), progress=False)
+    assert re.fullmatch(r"predicted-x{150}-[0-9a-f]{8}\.csv", path.name) and len(pd.read_csv(path)) == 3
 
 
 def test_any_number_of_images_is_read_some_at_a_time(run, digits):

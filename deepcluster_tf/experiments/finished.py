@@ -144,7 +144,7 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
         datasets.DataError: the folder of images cannot be used.
     """
     folder = Path(folder).expanduser().resolve()
-    to = to or directory / f"predicted-{folder.name}.csv"
+    to = to or directory / f"predicted-{results.folder_name(folder.name)}.csv"
     _require_prediction(to)
     result, method = read(directory)
     require_writable(to.parent)
