@@ -145,6 +145,22 @@ def copy(source: Path, path: Path) -> None:
         shutil.copyfile(source, part)
 
 
+def require_utf8(directory: Path | str) -> None:
+    """Refuse a folder whose name is not UTF-8, before any training: TensorFlow's logs and models cannot go there.
+
+    Raises:
+        ValueError: the message names it, with the bytes that are none.
+    """
+    name = os.fsencode(directory)
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"the name of the folder {name.decode('utf-8', 'backslashreplace')} is not UTF-8: expected one that "
+            "TensorFlow can write to; nothing has been trained. Rename it, or name another"
+        ) from None
+
+
 def require_writable(directory: Path) -> None:
     """Make the folder and prove that a file can be written there, before any training.
 

@@ -58,6 +58,7 @@ class TestContract:
             ({"directory": 3}, "directory must be a folder's path, or None to keep nothing; received 3"),
             ({"directory": 0}, "directory must be a folder's path, or None to keep nothing; received 0"),
             ({"directory": b"here"}, "directory must be a folder's path, .*; received b'here'"),
+            ({"directory": "a\udcff"}, r"the name of the folder a\\xff is not UTF-8: expected one that TensorFlow .*"),
         ],
     )
     def test_no_strategy_and_no_folder_is_refused(self, method, how, message, monkeypatch):

@@ -219,6 +219,14 @@ def test_results_that_cannot_be_written_are_refused_before_training(here, monkey
         running.run(TINY, progress=False)
 
 
+def test_a_folder_of_results_whose_name_is_not_utf8_is_refused_before_training(here, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", here / "b\udcff")
+    monkeypatch.setattr(running, "load_data", lambda *_: pytest.fail("it goes on"))
+    with pytest.raises(ValueError, match=rf"^the name of the folder {here}/b\\xff is not UTF-8: expected"):
+        running.run(TINY, progress=False)
+    assert not list(here.iterdir())
+
+
 def test_folder_of_images_from_record_to_export(here):
     from PIL import Image
 

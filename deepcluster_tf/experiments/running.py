@@ -14,7 +14,7 @@ from deepcluster_tf import datasets, experiments, fitting, machine, networks
 from deepcluster_tf.annotation.ledger import free_name
 from deepcluster_tf.experiments import Experiment, Row, counting, results
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import copy, locked, replacing, require_writable, sha256, sweep, write_json
+from deepcluster_tf.files import copy, locked, replacing, require_utf8, require_writable, sha256, sweep, write_json
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import Method
 
@@ -130,6 +130,7 @@ def run(
         ValueError, datasets.DataError, OSError, FloatingPointError, RuntimeError: each with one line that says what
             was expected, what was received, and what to do.
     """
+    require_utf8(results.ROOT)
     method, protocol = prepare(experiment, settings, quick)
     dataset = load_data(
         experiment, images, data_dir, size=side, broken=broken, batch_size=method.images_a_step, progress=progress

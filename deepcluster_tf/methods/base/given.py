@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from deepcluster_tf.files import require_utf8
 from deepcluster_tf.machine import is_large
 
 
@@ -31,6 +32,7 @@ def require_how(how: dict) -> None:
         folder = how.get(name)
         if not isinstance(folder, str | os.PathLike | None):
             raise ValueError(f"{name} must be a folder's path, or None to keep nothing; received {folder!r}")
+        require_utf8(folder or "")
 
 
 def images_of(given, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
