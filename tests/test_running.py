@@ -84,7 +84,7 @@ def test_mixed_precision_is_kept_apart(here):
     assert result["settings"]["precision"] == "mixed_bfloat16"
     assert result["directory"].parent.name.endswith("-mixed_bfloat16")
     assert [path.name for path in (here / "results/pretrained").iterdir()] == [
-        "digits-cae-1-epochs-mixed_bfloat16-seed-0"
+        "digits-cae-1-epochs-batch-64-mixed_bfloat16-seed-0"
     ]
     assert "PRECISION=mixed_bfloat16" in command(result)
     assert not running.run(tiny, {"supervision": 0.05}, precision="mixed_bfloat16", progress=False)["fresh"]
@@ -120,14 +120,14 @@ def test_recorded_metrics_are_those_of_the_model(run_again, digits):
 
 
 def test_same_autoencoder_for_every_level(run_again, here):
-    (kept,) = here.glob("results/pretrained/digits-cae-16-epochs-*/autoencoder.weights.h5")
+    kept = here / "results/pretrained/digits-cae-16-epochs-batch-64-seed-0/autoencoder.weights.h5"
     before = kept.stat().st_mtime_ns
     result = run_again(supervision=0.1)
     assert result["fresh"] and kept.stat().st_mtime_ns == before
 
 
 def test_damaged_autoencoder_is_refused(run_again, here):
-    (kept,) = here.glob("results/pretrained/digits-cae-16-epochs-*/autoencoder.weights.h5")
+    kept = here / "results/pretrained/digits-cae-16-epochs-batch-64-seed-0/autoencoder.weights.h5"
     kept.write_bytes(kept.read_bytes()[:-1])
     with pytest.raises(ValueError, match="missing or altered: restore it, or remove .* to train it anew"):
         run_again(supervision=0.2)
@@ -150,14 +150,14 @@ def test_clone_without_the_model_runs_again(run_again):
 
 
 def test_scratch_trains_a_new_autoencoder_and_keeps_the_old(run_again, here):
-    old = here / "results/pretrained/digits-cae-16-epochs-seed-0/autoencoder.weights.h5"
+    old = here / "results/pretrained/digits-cae-16-epochs-batch-64-seed-0/autoencoder.weights.h5"
     bytes_before = old.read_bytes()
     before = run_again()
     result = run_again(pretrain="scratch")
     assert result["fresh"] and old.read_bytes() == bytes_before
     assert result["directory"] != before["directory"] and result["metrics"] == before["metrics"]
     assert not run_again(pretrain="scratch")["fresh"]
-    assert (here / "results/pretrained/digits-cae-16-epochs-seed-0-scratch/autoencoder.weights.h5").exists()
+    assert (here / "results/pretrained/digits-cae-16-epochs-batch-64-seed-0-scratch/autoencoder.weights.h5").exists()
 
 
 def test_full_disk_while_recording_keeps_what_was_recorded(run_again, monkeypatch):
