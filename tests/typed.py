@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import assert_type
 
 import numpy as np
+import tensorflow as tf
 
 import deepcluster_tf
 from deepcluster_tf import (
@@ -39,6 +40,8 @@ def use(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
     assert_type(method.fit(images, labels, progress=False), DCEC)
     assert_type(method.predict(images), np.ndarray)
     assert_type(method.fit_predict(images), np.ndarray)
+    assert_type(method.fit([[[0, 1], [2, 3]]], ["cat", None]), DCEC)  # lists, and labels that are words or unknown
+    assert_type(SCAN().fit_predict(tf.data.Dataset.from_tensor_slices(images)), np.ndarray)
     assert_type(metrics.accuracy(labels, method.predict(images)), float)
     method.save(path)
     assert_type(load(path), Method)

@@ -35,6 +35,7 @@ from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer, slight_view
 from deepcluster_tf.methods.base import Method, part, whole_or_nothing
+from deepcluster_tf.methods.base.given import Images, Labels
 from deepcluster_tf.methods.renewal import Score, TargetRenewal
 from deepcluster_tf.settings import setting
 
@@ -86,7 +87,7 @@ class DCEC(Method):
         if len(self.filters) != 3:
             raise ValueError(f"filters must be three whole numbers; received {self.filters}")
 
-    def check(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def check(self, images: Images, labels: Labels = None) -> tuple[np.ndarray, np.ndarray]:
         """Refuse settings, images or labels out of range; returns images and labels as `fit` uses them.
 
         Raises:
@@ -120,7 +121,7 @@ class DCEC(Method):
     @whole_or_nothing
     def pretrain(
         self,
-        images: np.ndarray,
+        images: Images,
         *,
         directory: Path | str | None = None,
         progress: bool = True,
@@ -189,8 +190,8 @@ class DCEC(Method):
     @whole_or_nothing
     def fit(
         self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
+        images: Images,
+        labels: Labels = None,
         *,
         directory: Path | str | None = None,
         score: Score | None = None,
@@ -338,11 +339,11 @@ class DCEC(Method):
         self._require_fitted()
         return ops.convert_to_numpy(self.clustering_.cluster_centers)
 
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+    def predict_proba(self, images: Images) -> np.ndarray:
         """Soft assignments q, float32 (n, n_clusters), of images (n, height, width, channels)."""
         embeddings = self.transform(images)
         return ops.convert_to_numpy(self.clustering_(embeddings))
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: Images) -> np.ndarray:
         """Cluster ids, int64 (n,), of images (n, height, width, channels)."""
         return self.predict_proba(images).argmax(axis=1)

@@ -35,6 +35,7 @@ from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
 from deepcluster_tf.methods import pretext
 from deepcluster_tf.methods.base import BackboneMethod, part, whole_or_nothing
+from deepcluster_tf.methods.base.given import Images, Labels
 from deepcluster_tf.methods.heads import (
     NeighborModel,
     Pairs,
@@ -129,8 +130,8 @@ class SCAN(BackboneMethod):
     @whole_or_nothing
     def fit(
         self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
+        images: Images,
+        labels: Labels = None,
         *,
         directory: Path | str | None = None,
         shared: Path | str | None = None,

@@ -34,6 +34,7 @@ from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import Sampling
 from deepcluster_tf.methods.base import Method, part, whole_or_nothing
+from deepcluster_tf.methods.base.given import Images, Labels
 from deepcluster_tf.methods.naming import Naming
 from deepcluster_tf.settings import setting
 
@@ -169,8 +170,8 @@ class VAE(Method):
     @whole_or_nothing
     def fit(
         self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
+        images: Images,
+        labels: Labels = None,
         *,
         annotator: Ledger | None = None,
         directory: Path | str | None = None,
@@ -235,16 +236,16 @@ class VAE(Method):
 
     # ------------------------------------------------------------------ the fitted model
 
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+    def predict_proba(self, images: Images) -> np.ndarray:
         """Class probabilities, float32 (n, n_classes), of images (n, height, width, channels)."""
         images = self._given(images)
         return self._classify(images)
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: Images) -> np.ndarray:
         """Classes, int64 (n,), of images (n, height, width, channels)."""
         return self.predict_proba(images).argmax(axis=1)
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+    def reconstruct(self, images: Images) -> np.ndarray:
         """Reconstructions from the latent means, float32 in 0..1, of images (n, height, width, channels)."""
         z = self.transform(images)
         return self.decode(z)  # which is there once there is a fit

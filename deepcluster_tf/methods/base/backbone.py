@@ -10,6 +10,7 @@ import numpy as np
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base.encoding import EncodingMethod
+from deepcluster_tf.methods.base.given import Images
 from deepcluster_tf.methods.base.method import FEW
 
 
@@ -90,7 +91,7 @@ class BackboneMethod(EncodingMethod):
         self._network = state["network"]
         super().__setstate__(state)
 
-    def transform(self, images: np.ndarray) -> np.ndarray:
+    def transform(self, images: Images) -> np.ndarray:
         """Features, float32 (n, d), of images (n, height, width, channels); as kept, of those that it was fitted to."""
         images = self._given(images)
         if self._features_of and len(images) == len(self.features_) and checkpoints.digest(images) == self._features_of:

@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 
 from deepcluster_tf import clustering, export, fitting
 from deepcluster_tf.layers import ClusteringLayer, MixtureLayer
+from deepcluster_tf.methods.base.given import Images, Labels
 from deepcluster_tf.methods.base.method import Method, whole_or_nothing
 
 
@@ -38,8 +39,8 @@ class EncodingMethod(Method):
     @whole_or_nothing
     def fit(
         self,
-        images: np.ndarray,
-        labels: np.ndarray | None = None,
+        images: Images,
+        labels: Labels = None,
         *,
         directory: Path | str | None = None,
         shared: Path | str | None = None,
@@ -161,7 +162,7 @@ class EncodingMethod(Method):
         project = keras.layers.Dense(self.n_components_, name="components")
         return keras.Sequential([project, MixtureLayer(self.n_clusters, name="posterior")], name="mixture")
 
-    def predict_proba(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
+    def predict_proba(self, images: Images, by: str | None = None) -> np.ndarray:
         """Soft assignments of images: the mixture's posterior, or Student's t around the centres of k-means.
 
         Args:
@@ -173,7 +174,7 @@ class EncodingMethod(Method):
         """
         return self._of(by, images, "_posteriors")
 
-    def predict(self, images: np.ndarray, by: str | None = None) -> np.ndarray:
+    def predict(self, images: Images, by: str | None = None) -> np.ndarray:
         """Cluster ids, int64 (n,); arguments as `predict_proba`."""
         return self._of(by, images, "_clusters")
 

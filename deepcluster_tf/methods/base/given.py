@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from deepcluster_tf.files import require_utf8
 from deepcluster_tf.machine import is_large
+
+Images = ArrayLike | Iterable[Any]  # what `images_of` takes, a `tf.data.Dataset` among it
+Labels = ArrayLike | Sequence[Any] | pd.Series | None  # what `labels_of` takes
 
 
 def require_how(how: dict) -> None:
@@ -35,7 +41,7 @@ def require_how(how: dict) -> None:
         require_utf8(folder or "")
 
 
-def images_of(given, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
+def images_of(given: Images, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Images as the methods use them; what is no batch of images is refused.
 
     Args:
@@ -106,7 +112,7 @@ def _of_dataset(given) -> np.ndarray:
     return np.concatenate(held) if held else np.zeros(0)
 
 
-def labels_of(given, n: int, n_clusters: int) -> tuple[np.ndarray, tuple]:
+def labels_of(given: Labels, n: int, n_clusters: int) -> tuple[np.ndarray, tuple]:
     """Labels as numbers of clusters.
 
     Args:

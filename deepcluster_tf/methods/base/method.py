@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import given, parts
+from deepcluster_tf.methods.base.given import Images, Labels
 from deepcluster_tf.settings import Settings
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
@@ -120,7 +121,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         given = getattr(self, what, None)
         return usual() if given is None else networks.to_float32(parts.network(given, what, shape))
 
-    def check(self, images: np.ndarray) -> np.ndarray:
+    def check(self, images: Images) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
 
         Raises:
@@ -138,7 +139,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def _check(self, images: np.ndarray) -> None:
         """Refuse settings that do not fit the images, beyond what every method refuses."""
 
-    def transform(self, images: np.ndarray) -> np.ndarray:
+    def transform(self, images: Images) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
         self._require_fitted()
         return self._embed(self._given(images))
@@ -163,7 +164,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         found, self.class_names_ = given.labels_of(labels, n, self.n_clusters)
         return found
 
-    def fit_predict(self, images: np.ndarray, labels: np.ndarray | None = None, **how) -> np.ndarray:
+    def fit_predict(self, images: Images, labels: Labels = None, **how) -> np.ndarray:
         """Fit, and give the clusters of the images, int64 (n,); arguments as `fit`."""
         return self.fit(images, labels, **how).labels_
 
