@@ -19,6 +19,8 @@ $(if $(filter-out 1,$(words $(VENV)))$(findstring :,$(VENV))$(findstring %,$(VEN
 $(if $(findstring %,$(MAKECMDGOALS)),$(error $(MAKECMDGOALS) is no target: make help lists them))
 
 override PY     := "$$VENV"/bin/python -m
+override PIP    := $(PY) pip install --quiet --disable-pip-version-check
+override NO_PIP := { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
 override GPU    := $(if $(shell command -v nvidia-smi),[gpu])
 override MARK   := $(VENV)/.installed
 override DEV    := $(VENV)/.installed-dev
@@ -39,15 +41,12 @@ $(MARK): setup.cfg pyproject.toml | check
 	  "$$PYTHON" -m venv "$$VENV" && [ -z "$$made" ] || touch $$made || \
 	  { echo "error: $$PYTHON has no venv module: install it (Debian: python3-venv)"; exit 1; }
 	@echo "installing the package and what it needs into $$VENV (a minute or two) ..."
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.$(GPU)' || \
-	  { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
+	@$(PIP) --editable '.$(GPU)' || $(NO_PIP)
 	@touch "$$VENV/.installed"
 
 # ... and what only tests need, for them
 $(DEV): $(MARK)
-	@echo "installing what the tests need (a minute) ..."
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[dev]' || \
-	  { echo "error: pip could not install what setup.cfg asks for: expected a network or a package mirror"; exit 1; }
+	@echo "installing what the tests need (a minute) ..." && $(PIP) --editable '.[dev]' || $(NO_PIP)
 	@touch "$$VENV/.installed-dev"
 
 ifeq ($(firstword $(MAKECMDGOALS)),help)
@@ -65,12 +64,12 @@ test: check $(DEV) ## the tests (under ten minutes on two cores)
 	@$(PY) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: check $(DEV) ## the long checks; installs what the extras need
-	@$(PY) pip install --quiet --disable-pip-version-check --editable '.[dev,ray,convert]' && $(PY) pytest -m slow
+	@$(PIP) --editable '.[dev,ray,convert]' && $(PY) pytest -m slow
 
 test-lowest: check $(MARK) ## the tests with the lowest versions that setup.cfg allows, in .venv-lowest
 	@[ ! -e .venv-lowest ] || [ -f .venv-lowest/.made ] || \
 	  { echo "error: .venv-lowest was not made by make test-lowest: remove it, or rename it"; exit 1; }
-	@$(PY) pip install --quiet --disable-pip-version-check uv && $(PY) uv venv --quiet --clear .venv-lowest
+	@$(PIP) uv && $(PY) uv venv --quiet --clear .venv-lowest
 	@touch .venv-lowest/.made
 	@$(PY) uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
 	@.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
