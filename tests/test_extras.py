@@ -1,18 +1,23 @@
 """What one setting needs is installed when it is first asked for, in the version that setup.cfg names."""
 
+import configparser
+import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepcluster_tf import clustering, experiments
-from deepcluster_tf.command import extras
+from deepcluster_tf.command import commands, extras
 from deepcluster_tf.experiments import running
 from deepcluster_tf.methods.frozen import Frozen
 from deepcluster_tf.methods.raw import Raw
 from deepcluster_tf.methods.scan import SCAN
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_backbone_from_a_package_needs_it_and_no_other_does():
@@ -89,3 +94,23 @@ def test_the_main_job_imports_no_extra():
         "for name in experiments.EXPERIMENTS: running.prepare(experiments.get(name), {})\n"
     )
     subprocess.check_call([sys.executable, "-c", code])
+
+
+def test_the_report_installs_what_any_module_imports(monkeypatch):
+    """Its reference of the package imports all of them, where little more than the package is installed."""
+
+    def install(packages):
+        raise InterruptedError(" ".join(packages))
+
+    monkeypatch.setattr(extras, "install", install)
+    monkeypatch.setattr(commands, "start_tensorflow", lambda: None)
+    with pytest.raises(InterruptedError) as asked:
+        commands.Report().carry_out("report")
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    usual = re.findall(r"^([\w-]+) ?>=", setup["options"]["install_requires"], re.M)
+    code = "".join(path.read_text() for path in (ROOT / "deepcluster_tf").rglob("*.py"))
+    found = set(re.findall(r"^(?:import|from) (\w+)", code, re.M)) - sys.stdlib_module_names - {"deepcluster_tf"}
+    known = {"sklearn": "scikit-learn", "PIL": "pillow", "markdown_it": "markdown-it-py"}
+    known |= {"werkzeug": "flask", "jinja2": "pdoc"}
+    assert {known.get(word, word) for word in found} <= {*usual, *str(asked.value).split()}

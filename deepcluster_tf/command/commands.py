@@ -111,7 +111,8 @@ class Report(Settings):
         from deepcluster_tf.command import extras
 
         start_tensorflow()
-        extras.install(["plotly", "markdown-it-py", "pdoc", *(["umap-learn"] if self.run else [])])
+        # the reference of the package imports every module of it
+        extras.install(["plotly", "markdown-it-py", "pdoc", "umap-learn" if self.run else "flask"])
         from deepcluster_tf.reporting import report
 
         print(report.write_run(Path(self.run), self.data_dir) if self.run else report.write())

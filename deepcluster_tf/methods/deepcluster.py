@@ -110,7 +110,7 @@ class DeepCluster(EncodingMethod):
         if directory:
             checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = self.steps_of("epochs", len(images))
-        draws = max(len(images), (steps - 1) * self.batch_size + 1)
+        draws = len(images) if steps > LEAST_STEPS else steps * self.batch_size
         with fitting.scope(strategy):
             self._build(images.shape[1:])
             model, top, whiten = self._model(len(images), draws, steps)
