@@ -100,29 +100,30 @@ _OWN_VAE = {"min_steps": 900}  # about an epoch of MNIST, before someone is aske
 
 _TENTH = {"embedding_dim": 307, "n_components": 50, "n_init": 3, "assign_by": "kmeans"}  # of CIFAR-10's 3,072 values
 _SAMPLE = {"n_init": 1, "sample": 5000}
+_LOOKED = {**_SAMPLE, "ways": ("random", "kmeans", "mixture", "n2d")}  # without what takes longer than to learn
 # steps of a first look, about a minute and a half on two cores, and the least of a full fit to few images
 _LOOK, _SLOW_LOOK, _PATIENCE = (600, 4000), (200, 1500), (60, 150)
 _ENCODERS = {  # Schultz's encodings, and the residual autoencoder of Singh's slides
-    "control": {"method": "control:Control", "paper": "Schultz", "quick": _SAMPLE, "options": _CONTROL},
+    "control": {"method": "control:Control", "paper": "Schultz", "quick": _LOOKED, "options": _CONTROL},
     "ae": {
-        "method": "autoencoder:Autoencoder", "paper": "Schultz", "quick": _SAMPLE,
+        "method": "autoencoder:Autoencoder", "paper": "Schultz", "quick": _LOOKED,
         "settings": {"architecture": "convolutional", "max_epochs": 60, **_TENTH}, "options": _CONVOLUTIONAL,
         "steps": {"max_epochs": _LOOK, "patience": _PATIENCE},
     },
     "resnet": {
-        "method": "autoencoder:Autoencoder", "paper": "Singh", "quick": _SAMPLE,
+        "method": "autoencoder:Autoencoder", "paper": "Singh", "quick": _LOOKED,
         "settings": {"architecture": "residual", "max_epochs": 20, **_TENTH}, "options": _RESIDUAL,
         "steps": {"max_epochs": _SLOW_LOOK, "patience": _PATIENCE},
     },
     "representation": {
         "method": "siamese:Siamese", "paper": "Schultz", "options": _PAIRS,
         # small batches, of which a minute holds more, and strong views
-        "quick": {"views": "strong", "normalised": True, "batch_size": 64, **_SAMPLE},
+        "quick": {"views": "strong", "normalised": True, "batch_size": 64, **_LOOKED},
         "steps": {"epochs": (1500, 4000)},
     },
     "similarity": {
         "method": "siamese:Siamese", "paper": "Schultz", "options": _SIMILARITY,
-        "quick": {"comparison": "contrastive", "views": "strong", "batch_size": 64, **_SAMPLE},
+        "quick": {"comparison": "contrastive", "views": "strong", "batch_size": 64, **_LOOKED},
         "steps": {"epochs": _LOOK}, "settings": {"comparison": "dot"},
     },
 }  # fmt: skip
