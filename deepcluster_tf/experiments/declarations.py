@@ -194,7 +194,7 @@ _ALL = (
     ),
     Experiment("digits-dcec", "digits", settings={"supervision": 0.05}, options=_DCEC, quick=_SMALL, **_OF_DCEC),
     Experiment(
-        "dcec", "", quick={"max_iterations": 700}, steps={"pretraining_epochs": _LOOK},
+        "dcec", "", quick={"max_iterations": 700, "views": "slight"}, steps={"pretraining_epochs": _LOOK},
         options={
             "EPOCHS": "pretraining_epochs", "BATCH": "batch_size", "CLUSTERS": "n_clusters", **_DCEC, **_OWN,
         },

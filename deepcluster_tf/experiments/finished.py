@@ -209,6 +209,19 @@ def read_names(directory: Path) -> dict[int, str]:
     return {int(row["cluster"]): row["label"] for row in rows if row["label"]}
 
 
+def from_means(z: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """How far each embedding lies from the mean of its cluster, float (n,): the least is the most typical.
+
+    Args:
+        z: float (n, ...). clusters: int (n,).
+    """
+    z, distances = z.reshape(len(z), -1), np.zeros(len(z))
+    for cluster in np.unique(clusters):
+        rows = clusters == cluster
+        distances[rows] = np.linalg.norm(z[rows] - z[rows].mean(axis=0), axis=1)
+    return distances
+
+
 class _Distances:
     """How far an embedding lies from the mean of its cluster, beside those of the images that were fitted."""
 
@@ -219,10 +232,10 @@ class _Distances:
             return
         z = read_npz(kept, ("embeddings",))["embeddings"]
         clusters = np.asarray(fitting.batched(method.main_head())(z)).argmax(axis=1)
+        distances = from_means(z, clusters)
         for cluster in np.unique(clusters):
-            mine = z[clusters == cluster]
-            self.means[cluster] = mine.mean(axis=0)
-            self.known[cluster] = np.sort(np.linalg.norm(mine - self.means[cluster], axis=1))
+            self.means[cluster] = z[clusters == cluster].mean(axis=0)
+            self.known[cluster] = np.sort(distances[clusters == cluster])
 
     def __call__(self, z: np.ndarray, clusters: np.ndarray) -> np.ndarray:
         """The shares that lie nearer, float (n,) in 0..1; NaN where no image of the cluster is known."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-import numpy as np
-
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.experiments import finished, results
@@ -60,15 +58,8 @@ def name(
 
             ledger.annotator = Browser(names, port)
             stack.callback(ledger.annotator.close)
-        ledger.ask(questions(run.dataset.images, run.clusters, _typicality(run), epoch=0), again=True)
+        ledger.ask(
+            questions(run.dataset.images, run.clusters, -finished.from_means(run.embeddings, run.clusters), epoch=0),
+            again=True,
+        )
     return finished.read_names(directory)
-
-
-def _typicality(run: finished.Contents) -> np.ndarray:
-    """How near each image is to the mean of its cluster's embeddings, float (n,), the larger the nearer."""
-    z = run.embeddings.reshape(len(run.embeddings), -1)
-    distances = np.zeros(len(z))
-    for j in np.unique(run.clusters):
-        rows = run.clusters == j
-        distances[rows] = np.linalg.norm(z[rows] - z[rows].mean(axis=0), axis=1)
-    return -distances

@@ -66,7 +66,7 @@ def _page(directory: Path, run: finished.Contents, shown: int) -> str:
 def _points(directory: Path, run: finished.Contents, rows: np.ndarray, progress: bool) -> dict:
     """What the map, the clusters and the neighbours are drawn from."""
     z, clusters, confidence = run.embeddings[rows], run.clusters[rows], run.confidence[rows]
-    classes = run.dataset.labels[rows]
+    classes, far = run.dataset.labels[rows], finished.from_means(z, clusters)
     names = finished.cluster_names(directory, run.result)
     k = max(run.method.n_clusters, int(clusters.max()) + 1)
     height, width = run.dataset.images.shape[1:3]
@@ -80,8 +80,8 @@ def _points(directory: Path, run: finished.Contents, rows: np.ndarray, progress:
         "class": pages.packed(classes, "int16"),
         "confidence": pages.packed(np.round(255 * np.clip(confidence, 0, 1)), "uint8"),
         "nearest": pages.packed(neighbours(z, NEAREST, progress), "int32"),
-        "typical": [_typical(z, np.flatnonzero(clusters == j)).tolist() for j in range(k)],
-        "doubtful": [_doubtful(confidence, np.flatnonzero(clusters == j)).tolist() for j in range(k)],
+        "typical": [_least(far, np.flatnonzero(clusters == j)).tolist() for j in range(k)],
+        "doubtful": [_least(confidence, np.flatnonzero(clusters == j)).tolist() for j in range(k)],
         "sizes": np.bincount(run.clusters, minlength=k).tolist(),
         "clusterNames": [names.get(j, "") for j in range(k)],
         "classNames": list(run.result["class_names"]),
@@ -120,15 +120,9 @@ def neighbours(z: np.ndarray, n: int, progress: bool = False) -> np.ndarray:
     return found
 
 
-def _typical(z: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows of a cluster nearest to its mean."""
-    distances = np.linalg.norm(z[rows] - z[rows].mean(axis=0), axis=1) if len(rows) else np.zeros(0)
-    return rows[np.argsort(distances, kind="stable")[:SHOWN]]
-
-
-def _doubtful(confidence: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows of a cluster with the least confidence."""
-    return rows[np.argsort(confidence[rows], kind="stable")[:SHOWN]]
+def _least(value: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows of a cluster with the least of a value."""
+    return rows[np.argsort(value[rows], kind="stable")[:SHOWN]]
 
 
 def _write_sheets(folder: Path, images: np.ndarray, progress: bool) -> None:
