@@ -111,7 +111,7 @@ class Setting:
             return ",".join(map(self.say, value))
         if isinstance(value, bool):
             return str(int(value))
-        return f"{value:.10g}" if isinstance(value, float) else str(value)
+        return str(value).removesuffix(".0") if isinstance(value, float) else str(value)  # which reads back the same
 
 
 def _words(text: str) -> tuple[str, ...]:

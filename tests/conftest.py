@@ -19,7 +19,10 @@ SMALL = {
 }
 
 
-LONGEST = ("dcec", "vae", "export", "new_method", "running", "damage", "siamese", "clusterings", "sweep", "annotated")
+LONGEST = (
+    "library", "dcec", "vae", "export", "new_method", "running", "scan", "named", "damage", "siamese", "clusterings",
+    "sweep", "annotated",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):

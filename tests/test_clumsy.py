@@ -43,6 +43,12 @@ def one_line(error):
     assert len(said) > 10 and "Traceback" not in said and "object at 0x" not in said
 
 
+def test_a_command_says_a_small_number_whole():
+    small = 1.401298464324817e-45
+    said = EXPERIMENTS["fashion-dcec"].command({"supervision": small, "lam": 5.0})
+    assert said.endswith("SUP=1.401298464324817e-45 LAMBDA=5")
+
+
 @usual
 @given(st.data())
 def test_any_variables_of_any_experiment(data):
@@ -58,7 +64,7 @@ def test_any_variables_of_any_experiment(data):
     assert {**method.get_settings(), **protocol.get_settings()} == {
         **{name: each.default for name, each in experiment.declared.items()}, **found
     }  # fmt: skip
-    assert set(call) <= {"quick", "force", "strategy", "data_dir", "images", "side"}
+    assert set(call) <= {"quick", "force", "strategy", "data_dir", "images", "side", "broken"}
     again = experiment.command(found).split(" ", 2)[2:]  # what a table would say of it gives the same
     if again and not any(" " in str(value) for value in found.values()):
         pairs = dict(pair.split("=", 1) for pair in again[0].split(" "))
