@@ -13,10 +13,10 @@ from importlib import metadata
 from pathlib import Path
 
 LIMIT = "DEEPCLUSTER_CPUS"  # of the environment: the processors that a run may use, if fewer than it has
+TENSORFLOW = "TF_NUM_INTRAOP_THREADS"  # the same, of TensorFlow's own; 0 for all
 COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package that was copied without its history
 CGROUPS, OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's limits, and whose hold here
 LARGE = 0.3  # of the memory: from that share on images are not held in it
-TENSORFLOW = "TF_NUM_INTRAOP_THREADS"  # the same, for TensorFlow alone; 0 for all
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
 
 

@@ -110,6 +110,7 @@ class DeepCluster(EncodingMethod):
         if directory:
             checkpoints.claim(directory, {**self._made_of(), "replicas": replicas}, images=images)
         steps = self.steps_of("epochs", len(images))
+        # few images fill whole batches: one of a single image has no deviation for batch normalisation
         draws = len(images) if steps > LEAST_STEPS else steps * self.batch_size
         with fitting.scope(strategy):
             self._build(images.shape[1:])
