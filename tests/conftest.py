@@ -1,6 +1,9 @@
 """Fixtures that several tests share: the digits, and a small fitted DCEC."""
 
 import os
+import re
+import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -29,6 +32,16 @@ def pytest_collection_modifyitems(items):
     """The files that take longest first, so that none of them is left to one process at the end."""
     place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.fixture(scope="session")
+def imported_packages():
+    """What all modules of the package import beyond Python's own, by their names on PyPI."""
+    code = "".join(path.read_text() for path in (Path(__file__).parents[1] / "deepcluster_tf").rglob("*.py"))
+    found = set(re.findall(r"^(?:import|from) (\w+)", code, re.M)) - sys.stdlib_module_names - {"deepcluster_tf"}
+    known = {"sklearn": "scikit-learn", "PIL": "pillow", "markdown_it": "markdown-it-py"}
+    known |= {"werkzeug": "flask", "jinja2": "pdoc"}  # as their extras say, one goes with the other
+    return {known.get(word, word) for word in found}
 
 
 @pytest.fixture(scope="session")

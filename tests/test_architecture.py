@@ -99,15 +99,10 @@ def test_no_method_imports_another():
         assert set(names) <= allowed, f"{path} imports {names}"
 
 
-def test_setup_asks_for_every_package_that_is_imported_by_name():
+def test_setup_asks_for_every_package_that_is_imported_by_name(imported_packages):
     """What only another package brings may go with a later version of that."""
-    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-    found = set(re.findall(r"^(?:import|from) (\w+)", code, re.M))
-    known = {"sklearn": "scikit-learn", "PIL": "pillow", "markdown_it": "markdown-it-py"}
-    known |= {"werkzeug": "flask", "jinja2": "pdoc"}  # as their extras say, one goes with the other
     asked = set(re.findall(r"^    ([\w-]+) ?[>=]", (ROOT / "setup.cfg").read_text(), re.M))
-    packages = {known.get(word, word) for word in found - sys.stdlib_module_names - {PACKAGE.name}}
-    assert packages <= asked, packages - asked
+    assert imported_packages <= asked, imported_packages - asked
 
 
 def test_imports_are_seen_wherever_they_stand(tmp_path):
