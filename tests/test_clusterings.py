@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from matplotlib.offsetbox import AnnotationBbox
 from PIL import Image
 
 from deepcluster_tf import datasets, experiments
-from deepcluster_tf.experiments import TABLES, Experiment, results, running
+from deepcluster_tf.experiments import TABLES, Experiment, Row, results, running
 from deepcluster_tf.experiments.protocols import clusterings
 from deepcluster_tf.experiments.protocols.clusterings import Clusterings
 from deepcluster_tf.reporting import tables
 from deepcluster_tf.reporting.figures import clusterings as drawing
+from deepcluster_tf.reporting.figures import unsupervised
 
 PAIRS = {"epochs": 2, "filters": (16, 32), "embedding_dim": 16, "n_components": 8, "n_init": 1, "batch_size": 64}
 AE = {"max_epochs": 4, "batch_size": 32, "embedding_dim": 20, "n_components": 8, "n_init": 1, "assign_by": "kmeans"}
@@ -222,6 +224,17 @@ def test_figures_are_drawn(run, tmp_path):
     drawn.append(drawing.thumbnails(run, kept, "a title", tmp_path / "map.png"))
     (run["directory"] / "projection.npz").unlink()
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_a_clustering_has_a_map_where_its_embeddings_are(tmp_path, monkeypatch):
+    empty, none = np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, int)
+    np.savez(tmp_path / "pictures.npz", targets=empty, similar=empty[None], thumbnails=empty, rows=none)
+    for name in ("searches", "thumbnails"):
+        monkeypatch.setattr(unsupervised, name, lambda *what: what[-1])
+    drawn = lambda: unsupervised._pictures(Row("a row", "digits-x"), [{"directory": tmp_path}], Path("figures"))
+    assert len(drawn()) == 1  # the searches: what a map is made of is where it ran
+    np.savez(tmp_path / "projection.npz", points=np.zeros((1, 2), np.float16), classes=none)
+    assert len(drawn()) == 2 and drawn()[1].name.endswith("-map.png")
 
 
 class Stub:

@@ -98,7 +98,7 @@ def thumbnails(run: dict, kept: dict, title: str, path: Path) -> Path:
     names = np.array([text.get_position() for text in axes.texts])
     clear = (np.abs(places[:, None] - names) > (0.065, 0.025) * span).any(axis=2).all(axis=1)  # no image under a name
     for i in np.flatnonzero(clear)[_apart(places[clear], 0.035 * span.max())]:
-        image = OffsetImage(kept["thumbnails"][i].squeeze(), zoom=0.6)
+        image = OffsetImage(kept["thumbnails"][i].squeeze(), zoom=0.6, cmap="gray")
         axes.add_artist(AnnotationBbox(image, places[i], frameon=False))
     axes.set_title(f"{title}: UMAP of all encodings")
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=n) for c, n in zip(COLOURS, run["class_names"])]

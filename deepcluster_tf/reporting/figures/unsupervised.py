@@ -1,4 +1,4 @@
-"""Clusterings without labels: every method's scores beside those that others print, searches, confusions, losses."""
+"""Clusterings without labels: scores beside those that others print, searches, maps, confusions, losses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 
 from deepcluster_tf.experiments import Row, Table, running
 from deepcluster_tf.files import read_csv, read_npz
-from deepcluster_tf.reporting.figures.clusterings import searches
-from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, looks, save
+from deepcluster_tf.reporting.figures.clusterings import searches, thumbnails
+from deepcluster_tf.reporting.figures.style import COLOURS, confusion_matrix, looks, projection, save
 from deepcluster_tf.reporting.tables import unsupervised
 
 STAGES = {
@@ -75,8 +75,10 @@ def losses(seeds: list[dict], title: str, path: Path) -> Path:
 def _pictures(row: Row, seeds: list[dict], folder: Path) -> list[Path]:
     run = seeds[0]
     name = "-".join([row.experiment, *([] if (variant := run["directory"].parent.name) == "paper" else [variant])])
-    kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar"))
+    kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar", "thumbnails", "rows"))
     written = [searches(run, kept, row.experiment, folder / f"{name}-searches.png")]
+    if projection(run):  # else what it is made of is on the machine where it ran
+        written.append(thumbnails(run, kept, row.label, folder / f"{name}-map.png"))
     if row.by in run.get("confusion", {}):
         written.append(confusion(run, row.by, row.label, folder / f"{name}-confusion-{row.by}.png"))
     if all((run["directory"] / f"{stage}.csv").exists() for run in seeds for stage in STAGES):
