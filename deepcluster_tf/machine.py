@@ -18,6 +18,8 @@ COMMIT = "DEEPCLUSTER_COMMIT"  # of the environment: the commit of a package tha
 CGROUPS, OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's limits, and whose hold here
 LARGE = 0.3  # of the memory: from that share on images are not held in it
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # what libraries read when they are loaded
+# UMAP is compiled where it runs; made for the very processor, its sums and so its maps differ from machine to machine
+COMPILED = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
 def processors() -> int:
@@ -95,9 +97,14 @@ def machine() -> dict:
 
 
 def versions() -> dict:
-    """The versions that decide a run's numbers."""
-    packages = ("deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    """The versions that decide a run's numbers; those of UMAP and what it is made of where it is installed."""
+    found = {"python": platform.python_version()}
+    for name in ("deepcluster_tf", "tensorflow", "keras", "numpy", "scikit-learn", "scipy"):
+        found[name] = metadata.version(name)
+    for name in ("umap-learn", "pynndescent", "numba"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def git_commit() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepcluster_tf import machine
+from deepcluster_tf import command, fitting, machine
 from deepcluster_tf.fitting import checkpoints
 
 REPOSITORY = Path(__file__).parents[1]
@@ -47,6 +47,14 @@ def test_a_closed_and_a_plain_terminal_and_another_keras_change_nothing(here, tm
     assert done.returncode == 0 and b"purity_kmeans_training" in done.stdout
     assert "\N{EN DASH}" in ordinary.stdout and done.stdout.isascii()
     assert metrics(other) == metrics(here)
+
+
+def test_umap_is_compiled_for_any_processor(monkeypatch):
+    """On the same threads and versions its sums, and so its clusters, are then the same on all."""
+    monkeypatch.setattr(fitting, "start", lambda: [])
+    monkeypatch.setattr(os, "environ", {**os.environ, "NUMBA_CPU_NAME": "znver5", "NUMBA_CPU_FEATURES": "+avx512f"})
+    command.start_tensorflow()
+    assert os.environ["NUMBA_CPU_NAME"] == "generic" and not os.environ["NUMBA_CPU_FEATURES"]
 
 
 def test_a_closed_output_is_no_traceback(here):

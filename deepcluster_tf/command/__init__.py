@@ -22,7 +22,7 @@ def start_tensorflow() -> None:
     """Import TensorFlow and say what it runs on, without the dozen lines that it logs at its start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ |= dict.fromkeys(machine.THREADS, str(machine.processors()))
+    os.environ |= {**dict.fromkeys(machine.THREADS, str(machine.processors())), **machine.COMPILED}
     for name in ("TF_ENABLE_ONEDNN_OPTS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):  # give other numbers
         os.environ.pop(name, None)
     stderr = os.dup(2)

@@ -63,7 +63,7 @@ def run_all(
     """
     ray = connect(address, code or Path.cwd())
     threads = {name: str(cpus) for name in (machine.LIMIT, *machine.THREADS)}
-    environment = {**threads, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    environment = {**threads, **machine.COMPILED, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", machine.COMMIT: machine.git_commit()}
     task = ray.remote(
         num_cpus=cpus,
