@@ -185,7 +185,9 @@ def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
     np.testing.assert_array_equal(again.transform(blobs[0]), first.transform(blobs[0]))
 
 
-@pytest.mark.parametrize("settings", [SMALL, FROZEN], ids=["own", "frozen"])
+@pytest.mark.parametrize(
+    "settings", [pytest.param(SMALL, id="own", marks=pytest.mark.slow), pytest.param(FROZEN, id="frozen")]
+)
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(settings, blobs, tmp_path, monkeypatch):
     whole = SCAN(**settings).fit(blobs[0], progress=False)
     original, dying = checkpoints.History.on_epoch_end, []
