@@ -57,10 +57,13 @@ _CONTROL = {"SCALE": "size", "REDUCER": "reducer", "CLUSTERS": "n_clusters", **_
 _LEARNED = {"BATCH": "batch_size", "DIM": "embedding_dim", "CLUSTERS": "n_clusters", **_TRAIN}
 _CONVOLUTIONAL = {"EPOCHS": "max_epochs", **_LEARNED}
 _RESIDUAL = {"LOSS": ("loss", "mse", "binary_crossentropy"), **_CONVOLUTIONAL}
-_PAIRS = {"VIEWS": "views", "FILTERS": "filters", "EPOCHS": "epochs", **_LEARNED}
+_PAIRS = {
+    "VIEWS": "views", "FILTERS": "filters", "NORMALISED": "normalised", "SCHEDULE": "schedule", "EPOCHS": "epochs",
+    **_LEARNED,
+}  # fmt: skip
 _SIMILARITY = {
     "LOSS": ("comparison", "dot", "contrastive"), "REGULARISATION": "regularisation", "TEMPERATURE": "temperature",
-    **_PAIRS,
+    "NEGATIVES": "negatives", "PROJECTOR": "projector", **_PAIRS,
 }  # fmt: skip
 
 _FROZEN = {"BACKBONE": "backbone", "SCALE": "backbone_side", "CLUSTERS": "n_clusters", **_RUN}
@@ -359,6 +362,10 @@ _NAMES = Table(
 )  # fmt: skip
 
 _MATRIX, _SIMILAR = {"comparison": "contrastive"}, "similarity, matrix of a batch"
+_STRONG = {**_MATRIX, "views": "strong", "temperature": 0.2}
+_ALL = {**_STRONG, "negatives": "all"}  # and so on, to the encoder with which SCAN and DEC begin
+_NORMALISED = {**_ALL, "normalised": True}
+_PROJECTED = {**_NORMALISED, "projector": 128}
 _EIGHT_LAYERS = {"filters": (32, 64, *[128] * 6), "batch_size": 16}
 _CIFAR = Table(
     "cifar-encodings", "Schultz", "clusterings", 'section "Scoring"',
@@ -378,8 +385,11 @@ _CIFAR = Table(
         Row("similarity, dot product, regulariser of 0.1", "cifar-similarity", {"regularisation": 0.1}, beyond=True),
         Row(_SIMILAR, "cifar-similarity", _MATRIX, beyond=True),
         Row(f"{_SIMILAR}, temperature 0.2", "cifar-similarity", {**_MATRIX, "temperature": 0.2}, beyond=True),
-        Row(f"{_SIMILAR}, temperature 0.2, strong views", "cifar-similarity",
-            {**_MATRIX, "views": "strong", "temperature": 0.2}, beyond=True),
+        Row(f"{_SIMILAR}, temperature 0.2, strong views", "cifar-similarity", _STRONG, beyond=True),
+        Row("and all 2n - 2 negatives", "cifar-similarity", _ALL, beyond=True),
+        Row("and batch normalisation", "cifar-similarity", _NORMALISED, beyond=True),
+        Row("and a projector, thrown away", "cifar-similarity", _PROJECTED, beyond=True),
+        Row("and a cosine schedule", "cifar-similarity", {**_PROJECTED, "schedule": "cosine"}, beyond=True),
     ),
     drawn=(
         Row("similarity, eight layers, batches of 16, no regulariser", "cifar-similarity",
@@ -453,7 +463,6 @@ _UNEVEN = Table(
     scores=("acc", "balanced", "nmi", "ari"),
 )  # fmt: skip
 
-_STRONG = {**_MATRIX, "views": "strong", "temperature": 0.2}
 _FROM_NOTHING = (
     _unsupervised(
         "cifar", "CIFAR-10",
