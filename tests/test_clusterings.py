@@ -226,15 +226,18 @@ def test_figures_are_drawn(run, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
-def test_a_clustering_has_a_map_where_its_embeddings_are(tmp_path, monkeypatch):
+def test_what_is_drawn_of_a_run_that_has_several_rows(tmp_path, monkeypatch):
     empty, none = np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, int)
-    np.savez(tmp_path / "pictures.npz", targets=empty, similar=empty[None], thumbnails=empty, rows=none)
-    for name in ("searches", "thumbnails"):
+    run = {"directory": tmp_path / "paper" / "seed-0", "confusion": {"kmeans": [], "mixture": []}}
+    run["directory"].mkdir(parents=True)
+    np.savez(run["directory"] / "pictures.npz", targets=empty, similar=empty[None], thumbnails=empty, rows=none)
+    for name in ("searches", "thumbnails", "confusion"):
         monkeypatch.setattr(unsupervised, name, lambda *what: what[-1])
-    drawn = lambda: unsupervised._pictures(Row("a row", "digits-x"), [{"directory": tmp_path}], Path("figures"))
-    assert len(drawn()) == 1  # the searches: what a map is made of is where it ran
-    np.savez(tmp_path / "projection.npz", points=np.zeros((1, 2), np.float16), classes=none)
-    assert len(drawn()) == 2 and drawn()[1].name.endswith("-map.png")
+    rows = [Row("one", "digits-x", by=by) for by in ("kmeans", "mixture", "n2d")]
+    drawn = lambda: [path.name for path in unsupervised._pictures(rows, [run], Path("figures"))]
+    assert drawn() == ["digits-x-searches.png", "digits-x-confusion-mixture.png"]
+    np.savez(run["directory"] / "projection.npz", points=np.zeros((1, 2), np.float16), classes=none)
+    assert drawn()[1] == "digits-x-map.png"  # what it is made of is there
 
 
 class Stub:

@@ -72,17 +72,18 @@ def losses(seeds: list[dict], title: str, path: Path) -> Path:
     return save(figure, path)
 
 
-def _pictures(row: Row, seeds: list[dict], folder: Path) -> list[Path]:
-    run = seeds[0]
-    name = "-".join([row.experiment, *([] if (variant := run["directory"].parent.name) == "paper" else [variant])])
+def _pictures(rows: list[Row], seeds: list[dict], folder: Path) -> list[Path]:
+    """What is seen of a run: its searches, its map, its losses, and the confusion of the last row that has one."""
+    run, of = seeds[0], rows[0].experiment
+    name = of if (variant := run["directory"].parent.name) == "paper" else f"{of}-{variant}"
     kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar", "thumbnails", "rows"))
-    written = [searches(run, kept, row.experiment, folder / f"{name}-searches.png")]
+    written = [searches(run, kept, of, folder / f"{name}-searches.png")]
     if projection(run):  # else what it is made of is on the machine where it ran
-        written.append(thumbnails(run, kept, row.label, folder / f"{name}-map.png"))
-    if row.by in run.get("confusion", {}):
+        written.append(thumbnails(run, kept, of, folder / f"{name}-map.png"))
+    for row in [row for row in rows if row.by in run.get("confusion", {})][-1:]:
         written.append(confusion(run, row.by, row.label, folder / f"{name}-confusion-{row.by}.png"))
     if all((run["directory"] / f"{stage}.csv").exists() for run in seeds for stage in STAGES):
-        written.append(losses(seeds, row.label, folder / f"{name}-losses.png"))
+        written.append(losses(seeds, rows[-1].label, folder / f"{name}-losses.png"))
     return written
 
 
@@ -93,9 +94,11 @@ def write(table: Table, folder: Path, root: Path) -> list[Path]:
     ]
     if any(row.whose != "ours" for row in table.rows):
         return written  # the pictures of our runs are drawn for the table that is about them
-    last = {running.variant_of(row) + row.experiment: row for row in table.rows}  # of a run's rows its own clustering's
-    for row in last.values():
-        seeds = running.runs_of(row, root)
+    runs: dict[str, list[Row]] = {}
+    for row in table.rows:
+        runs.setdefault(running.variant_of(row) + row.experiment, []).append(row)
+    for rows in runs.values():
+        seeds = running.runs_of(rows[0], root)
         if seeds and (seeds[0]["directory"] / "pictures.npz").exists():
-            written += _pictures(row, seeds, folder)
+            written += _pictures(rows, seeds, folder)
     return written
