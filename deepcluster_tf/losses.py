@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+ROUNDS = 50  # of scaling a target distribution: its columns are even then to a thousandth
+
 
 def target_distribution(q):
     """The target distribution P, which sharpens the soft assignments Q (SDCEC, eq. 2).
@@ -18,6 +20,24 @@ def target_distribution(q):
     frequency = ops.sum(q, axis=0)
     weight = ops.divide_no_nan(q**2, frequency)
     return ops.divide_no_nan(weight, ops.sum(weight, axis=1, keepdims=True))
+
+
+def even_target(q):
+    """A target distribution whose clusters weigh the same: Q squared, scaled to it (Sinkhorn and Knopp, 1967).
+
+    `target_distribution` divides by the weights of the clusters once; here until they are even.
+
+    Args:
+        q: float (n, n_clusters), the soft assignments of *all* images; rows sum to 1.
+
+    Returns:
+        float (n, n_clusters); rows sum to 1, columns to n / n_clusters. A cluster to which nothing is assigned keeps 0.
+    """
+    p = q**2
+    for _ in range(ROUNDS):
+        p = ops.divide_no_nan(p, ops.sum(p, axis=0))
+        p = ops.divide_no_nan(p, ops.sum(p, axis=1, keepdims=True))
+    return p
 
 
 def supervised_target(p, labels):

@@ -74,8 +74,8 @@ _SCAN = {
 }  # fmt: skip
 
 _DEC = {
-    "SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "FLIP": "flip", "PRETEXT": "pretext_epochs",
-    "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
+    "SUP": "supervision", "LABELS": "labels_per_class", "LAMBDA": "lam", "EVEN": "even", "FLIP": "flip",
+    "PRETEXT": "pretext_epochs", "EPOCHS": "epochs", "CLUSTERS": "n_clusters", **_TRAIN,
 }  # fmt: skip
 _DEEPCLUSTER = {
     "PROTOTYPES": "prototypes", "SOBEL": "sobel", "HEAD": "head", "VIEWS": "views", "FLIP": "flip", "EPOCHS": "epochs",
@@ -473,6 +473,7 @@ _FROM_NOTHING = (
         Row("SCAN", "cifar-scan", by="scan"),
         Row("k-means on the contrastive encoder of SCAN and DEC", "cifar-dec", {"epochs": 0}, **_KMEANS),
         Row("DEC's clustering layer on it, the contrastive loss kept", "cifar-dec", by="dec"),
+        Row("the same, clusters of any size", "cifar-dec", {"even": False}, by="dec"),
         Row("DeepCluster, k-means", "cifar-deepcluster", **_KMEANS),
         Row("DeepCluster, Gaussian mixture", "cifar-deepcluster", **_MIXTURE),
     ),

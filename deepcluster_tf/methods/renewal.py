@@ -38,6 +38,7 @@ class TargetRenewal(keras.callbacks.Callback):
         score: Score | None = None,
         progress: bool = False,
         beside: str = "reconstruction",
+        target: Callable = losses.target_distribution,
     ):
         """The callback of one fit.
 
@@ -51,11 +52,12 @@ class TargetRenewal(keras.callbacks.Callback):
             score: clusters (n,) -> named numbers to report.
             progress: write a line at each renewal.
             beside: the output whose loss stands beside that of the assignments.
+            target: soft assignments of all images to their target distribution, both (n, n_clusters).
         """
         super().__init__()
         self.layer, self.images, self.labels = layer, images, labels
         self.tolerance, self.n_init, self.seed = tolerance, n_init, seed
-        self.score, self.progress, self.beside = score, progress, beside
+        self.score, self.progress, self.beside, self.target = score, progress, beside, target
         self.embed = fitting.batched(encoder)
         self.assigned = np.full(len(images), -1)
 
@@ -121,7 +123,7 @@ class TargetRenewal(keras.callbacks.Callback):
             self.layer.cluster_centers.assign(centers)
             q = self.layer(embeddings)
             assigned = ops.convert_to_numpy(q).argmax(axis=1)
-        self.model.target.assign(losses.supervised_target(losses.target_distribution(q), self.labels))
+        self.model.target.assign(losses.supervised_target(self.target(q), self.labels))
         changed = float(np.mean(assigned != self.assigned))
         self.assigned = assigned
         sizes = np.bincount(assigned, minlength=len(centers))
