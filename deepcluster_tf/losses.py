@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-ROUNDS = 50  # of scaling a target distribution: its columns are even then to a thousandth
+ROUNDS = 50  # of scaling a target distribution: its columns are even then to a hundredth or two
 
 
 def target_distribution(q):
@@ -31,7 +31,8 @@ def even_target(q):
         q: float (n, n_clusters), the soft assignments of *all* images; rows sum to 1.
 
     Returns:
-        float (n, n_clusters); rows sum to 1, columns to n / n_clusters. A cluster to which nothing is assigned keeps 0.
+        float (n, n_clusters); rows sum to 1, columns nearly to n / n_clusters. A cluster to which nothing is assigned
+        keeps 0.
     """
     p = q**2
     for _ in range(ROUNDS):

@@ -1,6 +1,7 @@
 """DEC on a contrastive encoder: its loss by hand, an easy task, labels, resuming, what it shares, what is exported."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import ops
@@ -8,7 +9,7 @@ from keras import ops
 from deepcluster_tf import clustering, losses, metrics
 from deepcluster_tf.experiments import results
 from deepcluster_tf.files import verify
-from deepcluster_tf.methods import pretext
+from deepcluster_tf.methods import pretext, renewal
 from deepcluster_tf.methods.dec import DEC
 from deepcluster_tf.methods.scan import SCAN
 
@@ -42,6 +43,21 @@ def test_it_finds_the_kinds_and_says_how_it_went(blobs, fitted):
     assert [row["iteration"] for row in fitted.history_] == [0, 6, 12, 18][: len(fitted.history_)]
     assert {"pairs_loss", "assignments_loss", "changed", "smallest"} <= set(fitted.history_[-1])
     assert fitted.predict_proba(images).sum(axis=1) == pytest.approx(np.ones(300), abs=1e-5)
+
+
+def test_its_history_is_kept_where_a_run_looks_for_it(fitted, folder):
+    kept = pd.read_csv(folder / "work" / "history.csv")
+    assert kept["iteration"].tolist() == [row["iteration"] for row in fitted.history_]
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_clusters_weigh_the_same_unless_they_need_not(blobs, even, monkeypatch):
+    targets, assign = [], renewal.losses.supervised_target
+    keep = lambda p, labels: targets.append(ops.convert_to_numpy(p)) or assign(p, labels)
+    monkeypatch.setattr(renewal.losses, "supervised_target", keep)
+    uneven = blobs[0][(blobs[1] == 0) | (np.arange(300) < 60)]
+    DEC(**{**SETTINGS, "pretext_epochs": 0, "epochs": 0, "even": even}).fit(uneven, progress=False)
+    assert (np.ptp(targets[0].sum(axis=0)) < 0.1 * len(uneven) / 4) == even
 
 
 @pytest.mark.parametrize("network", ["full", "small"])

@@ -14,6 +14,10 @@ def target(q):
     return np.array(losses.target_distribution(np.asarray(q, np.float32)))
 
 
+def even(q):
+    return np.array(losses.even_target(np.asarray(q, np.float32)))
+
+
 def supervised(p, labels):
     return np.array(losses.supervised_target(np.asarray(p, np.float32), labels))
 
@@ -73,6 +77,38 @@ def test_target_of_as_many_images_as_the_document_has():
     q = soft_rows(0, 70_000, 10)
     weight = q.astype(float) ** 2 / q.astype(float).sum(axis=0)
     np.testing.assert_allclose(target(q), weight / weight.sum(axis=1, keepdims=True), rtol=2e-5)
+
+
+# the same, all clusters with the same weight
+
+
+def test_even_target_by_hand():
+    # Rows p, 1 - p and 1 - p, p: scaling leaves the odds, (.81 * .04) / (.01 * .64) = 2.25 ** 2 = (p / (1 - p)) ** 2.
+    np.testing.assert_allclose(even([[0.9, 0.1], [0.8, 0.2]]), np.array([[9, 4], [4, 9]]) / 13, rtol=1e-5)
+
+
+def test_even_target_against_loops():
+    q = soft_rows(3, 40, 4)
+    p = [[value**2 for value in row] for row in q.astype(float)]
+    for _ in range(1000):
+        weights = [sum(row[j] for row in p) for j in range(4)]
+        p = [[value / weight for value, weight in zip(row, weights)] for row in p]
+        p = [[value / sum(row) for value in row] for row in p]
+    np.testing.assert_allclose(even(q), p, rtol=1e-3)
+    np.testing.assert_allclose(even(q).sum(axis=0), np.full(4, 10), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        pytest.param([[0, 0.5, 0.5], [0, 0.5, 0.5]], [[0, 0.5, 0.5]] * 2, id="empty-cluster"),
+        pytest.param([[0, 1, 0], [0, 1, 0]], [[0, 1, 0]] * 2, id="all-in-one-cluster"),
+        pytest.param([[1, 0], [0, 1], [0, 1]], [[1, 0], [0, 1], [0, 1]], id="one-hot-cannot-be-even"),
+        pytest.param([[1, 1e-30], [1, 1e-30]], [[1, 0]] * 2, id="square-underflows"),
+    ],
+)
+def test_even_target_at_its_edges(q, expected):
+    np.testing.assert_allclose(even(q), expected, atol=1e-6)
 
 
 # eq. 5
