@@ -14,7 +14,7 @@ Deviations from the paper:
    first look) it compares angles.
 4. Adam with a learning rate of 0.0001, a tenth of the pretext's; the papers have SGD with 0.1, and Adam with 0.001.
 5. All clusters have the same weight in the target distribution. With the papers' target (`even=False`) the largest
-   cluster of CIFAR-10 grows from renewal to renewal and the smallest shrinks, and the clusters end far below k-means.
+   cluster of CIFAR-10 grows from renewal to renewal and the smallest shrinks.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def confusion(run: dict, by: str, title: str, path: Path) -> Path:
     """The images of each class in each cluster."""
     figure, axes = plt.subplots(figsize=(7.6, 6.4), layout="constrained")
     confusion_matrix(axes, np.array(run["confusion"][by]), run["class_names"])
-    axes.set_title(f"{title}, seed {run['seed']} (ACC {run['metrics'][f'acc_{by}']['value']:.4f})")
+    axes.set_title(f"{title}: {by}, seed {run['seed']} (ACC {run['metrics'][f'acc_{by}']['value']:.4f})")
     return save(figure, path)
 
 
@@ -77,13 +77,13 @@ def _pictures(rows: list[Row], seeds: list[dict], folder: Path) -> list[Path]:
     run, of = seeds[0], rows[0].experiment
     name = of if (variant := run["directory"].parent.name) == "paper" else f"{of}-{variant}"
     kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar", "thumbnails", "rows"))
-    written = [searches(run, kept, of, folder / f"{name}-searches.png")]
+    written = [searches(run, kept, name, folder / f"{name}-searches.png")]
     if projection(run):  # else what it is made of is on the machine where it ran
-        written.append(thumbnails(run, kept, of, folder / f"{name}-map.png"))
+        written.append(thumbnails(run, kept, name, folder / f"{name}-map.png"))
     for row in [row for row in rows if row.by in run.get("confusion", {})][-1:]:
-        written.append(confusion(run, row.by, row.label, folder / f"{name}-confusion-{row.by}.png"))
+        written.append(confusion(run, row.by, name, folder / f"{name}-confusion-{row.by}.png"))
     if all((run["directory"] / f"{stage}.csv").exists() for run in seeds for stage in STAGES):
-        written.append(losses(seeds, rows[-1].label, folder / f"{name}-losses.png"))
+        written.append(losses(seeds, name, folder / f"{name}-losses.png"))
     return written
 
 
