@@ -77,7 +77,7 @@ def _pictures(rows: list[Row], seeds: list[dict], folder: Path) -> list[Path]:
     run, of = seeds[0], rows[0].experiment
     name = of if (variant := run["directory"].parent.name) == "paper" else f"{of}-{variant}"
     kept = read_npz(run["directory"] / "pictures.npz", ("targets", "similar", "thumbnails", "rows"))
-    written = [searches(run, kept, name, folder / f"{name}-searches.png")]
+    written = [searches(run, kept, of, folder / f"{name}-searches.png")]
     if projection(run):  # else what it is made of is on the machine where it ran
         written.append(thumbnails(run, kept, name, folder / f"{name}-map.png"))
     for row in [row for row in rows if row.by in run.get("confusion", {})][-1:]:
