@@ -60,6 +60,37 @@ def test_clusters_weigh_the_same_unless_they_need_not(blobs, even, monkeypatch):
     assert (np.ptp(targets[0].sum(axis=0)) < 0.1 * len(uneven) / 4) == even
 
 
+@pytest.mark.parametrize(
+    ("patience", "changes", "stops"),
+    [
+        (0, [1.0, 0.2, 0.3, 0.4], False),
+        (1, [1.0], False),
+        (1, [1.0, 0.2, 0.1], False),
+        (1, [1.0, 0.2, 0.1, 0.1], True),
+        (2, [1.0, 0.2, 0.1, 0.1], False),
+        (2, [1.0, 0.2, 0.1, 0.3, 0.2], False),
+        (2, [0.2, 0.1, 0.1, 0.3], True),
+        (3, [0.1, 0.2, 0.3], False),
+    ],
+)
+def test_when_assignments_change_no_less_than_before(patience, changes, stops):
+    callback = renewal.TargetRenewal(
+        lambda x: x, None, np.zeros(1), np.zeros(1), tolerance=0, n_init=1, seed=0, patience=patience
+    )
+    callback.changes = changes
+    assert callback.settled() == stops
+
+
+def test_patience_stops_it_and_a_fit_that_was_stopped_stays_so(blobs, folder):
+    settings = {**SETTINGS, "epochs": 8, "tolerance": 0, "patience": 1}
+    fit = lambda: DEC(**settings).fit(blobs[0], directory=folder / "soon", shared=folder / "shared", progress=False)
+    stopped, again = fit(), fit()
+    changes = [row["changed"] for row in stopped.history_]
+    assert len(changes) < 9 and changes[-1] >= changes[-2]
+    assert all(a > b for a, b in zip(changes[:-1], changes[1:-1], strict=False))
+    assert stopped.converged_ and again.converged_ and again.n_iter_ == stopped.n_iter_
+
+
 @pytest.mark.parametrize("network", ["full", "small"])
 def test_the_loss_is_that_of_the_views_and_of_the_assignments(blobs, network):
     """With lambda 2: the contrastive loss, and twice the divergence of p from q, each the mean over the batch."""

@@ -44,7 +44,8 @@ class DEC(EncodingMethod):
         encoder_: Keras model. kmeans_, mixture_: fitted to its embeddings. assigners_: these as Keras layers by name,
             and "dec", the clustering layer.
         labels_: int64 (n,). history_: a list of dicts, one a renewal of the target distribution, from iteration 0 on.
-        notices_: what went otherwise than planned. converged_: whether the tolerance stopped it.
+        notices_: what went otherwise than planned. converged_: whether the tolerance or the
+            patience stopped it.
     """
 
     n_clusters: int = setting(10, "number of clusters; at least the classes that the labels name", low=2)
@@ -59,6 +60,7 @@ class DEC(EncodingMethod):
     epochs: int = setting(20, "of clustering, at most", low=0)
     learning_rate: float = setting(1e-4, "of clustering", low=1e-7, high=1)
     tolerance: float = setting(0.001, "delta: fewer changed assignments than this share stop it", low=0, high=1)
+    patience: int = setting(0, "renewals in a row that change no fewer assignments and stop it; 0: never", low=0)
     n_components: int = setting(
         50, "principal components that the mixture sees, at most the values and the images", low=0
     )
@@ -115,6 +117,7 @@ class DEC(EncodingMethod):
             "seed": self.seed,
             "progress": progress,
             "beside": "pairs",
+            "patience": self.patience,
             "target": losses.even_target if self.even else losses.target_distribution,
         }
         renewal = TargetRenewal(self.encoder_, self.assigners_["dec"], images, labels, **how)
@@ -123,7 +126,7 @@ class DEC(EncodingMethod):
         if place:
             copy(place / "history.csv", directory / "history.csv")
         self.n_iter_ = self.history_[-1]["iteration"]
-        self.converged_ = renewal.converged(self.history_[-1])
+        self.converged_ = renewal.converged(self.history_[-1]) or renewal.settled()
         self._found = renewal.notices(self.history_)
 
     def _scale(self, z: np.ndarray) -> None:

@@ -38,6 +38,7 @@ class TargetRenewal(keras.callbacks.Callback):
         score: Score | None = None,
         progress: bool = False,
         beside: str = "reconstruction",
+        patience: int = 0,
         target: Callable = losses.target_distribution,
     ):
         """The callback of one fit.
@@ -52,12 +53,15 @@ class TargetRenewal(keras.callbacks.Callback):
             score: clusters (n,) -> named numbers to report.
             progress: write a line at each renewal.
             beside: the output whose loss stands beside that of the assignments.
+            patience: renewals one after the other that change no fewer assignments than the one before, after which
+                training stops; 0 for never.
             target: soft assignments of all images to their target distribution, both (n, n_clusters).
         """
         super().__init__()
         self.layer, self.images, self.labels = layer, images, labels
         self.tolerance, self.n_init, self.seed = tolerance, n_init, seed
         self.score, self.progress, self.beside, self.target = score, progress, beside, target
+        self.patience, self.changes = patience, []
         self.embed = fitting.batched(encoder)
         self.assigned = np.full(len(images), -1)
 
@@ -65,7 +69,8 @@ class TargetRenewal(keras.callbacks.Callback):
         """Set the centres and the first target; in a resumed fit, find the place where it stood."""
         if done:
             self._renew(relocate=False)  # what was relocated then is so in the checkpoint
-            self.model.stop_training = self.converged(history.rows[-1])
+            self.changes = [row["changed"] for row in history.rows]
+            self.model.stop_training = self.converged(history.rows[-1]) or self.settled()
             return
         embeddings = self.embed(self.images, "encoding" if self.progress else None)
         centers, missing = clustering.initial_centers(
@@ -76,12 +81,14 @@ class TargetRenewal(keras.callbacks.Callback):
         self.layer.cluster_centers.assign(centers)
         lossless = dict.fromkeys(("loss", "assignments_loss", f"{self.beside}_loss"), np.nan)
         history.add({"epoch": 0, "iteration": 0, **lossless, **self._renew(embeddings)})
+        self.changes = [history.rows[-1]["changed"]]
         self._report(history.rows[-1])
 
     def on_epoch_end(self, epoch, logs=None):
         logs.update(self._renew())
         row = {"iteration": checkpoints.iterations_done(self.model), **logs}
-        self.model.stop_training = self.converged(row)
+        self.changes.append(row["changed"])
+        self.model.stop_training = self.converged(row) or self.settled()
         self._report(row)
 
     @staticmethod
@@ -101,6 +108,11 @@ class TargetRenewal(keras.callbacks.Callback):
     def converged(self, row: dict) -> bool:
         """Whether fewer than the share `tolerance` of the assignments changed in this renewal."""
         return row["iteration"] > 0 and row["changed"] < self.tolerance and not row["restarted"]
+
+    def settled(self) -> bool:
+        """Whether the last `patience` renewals changed no fewer assignments than the one before each of them."""
+        last = self.changes[-self.patience - 1 :]
+        return 0 < self.patience < len(self.changes) and all(a <= b for a, b in zip(last, last[1:], strict=False))
 
     def _renew(self, embeddings=None, relocate=True) -> dict[str, float]:
         start = time.perf_counter()
