@@ -27,12 +27,14 @@ def tree(tmp_path_factory):
     code = next(block for block in BLOCKS if "class Linear(EncodingMethod)" in block)
     (root / "deepcluster_tf" / "methods" / "linear.py").write_text(code)
     experiment, row = re.findall(r"^    ((?:Experiment|Row)\(.*\),)$", GUIDE, re.M)
-    path = root / "deepcluster_tf" / "experiments" / "declarations.py"
-    text = path.read_text()
-    for after, line in (("_ALL = (\n", experiment), ('printed="autoencoder, mixture"),\n', row)):
+    for name, after, line in (
+        ("declarations.py", "_ALL = (\n", experiment),
+        ("tables.py", 'printed="autoencoder, mixture"),\n', row),
+    ):
+        path = root / "deepcluster_tf" / "experiments" / name
+        text = path.read_text()
         assert text.count(after) == 1
-        text = text.replace(after, f"{after}    {line}\n")
-    path.write_text(text)
+        path.write_text(text.replace(after, f"{after}    {line}\n"))
     return root
 
 

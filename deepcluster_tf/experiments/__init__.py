@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 
-from deepcluster_tf.experiments.declarations import EXPERIMENTS, PAPERS, TABLES
+from deepcluster_tf.experiments.declarations import EXPERIMENTS, PAPERS
 from deepcluster_tf.experiments.registry import Experiment, Paper, Row, Table
+from deepcluster_tf.experiments.tables import TABLES
 
 __all__ = ["EXPERIMENTS", "PAPERS", "TABLES", "Experiment", "Paper", "Row", "Table", "get", "paper"]
 
