@@ -225,7 +225,7 @@ _FROM_NOTHING = (
         Row("k-means on the contrastive encoder of SCAN and DEC", "cifar-dec", {"epochs": 0}, **_KMEANS),
         Row("DEC's clustering layer on it, the contrastive loss kept", "cifar-dec", by="dec"),
         Row("the same, lambda 0.1", "cifar-dec", {"lam": 0.1}, by="dec"),
-        Row("with lambda 1, stopped once no fewer assignments change", "cifar-dec", {"patience": 1}, by="dec"),
+        Row("with lambda 1, stopped when no fewer change", "cifar-dec", {"patience": 1}, by="dec"),
         Row("with lambda 1 and clusters of any size", "cifar-dec", {"even": False}, by="dec"),
         Row("DeepCluster, k-means", "cifar-deepcluster", **_KMEANS),
         Row("DeepCluster, Gaussian mixture", "cifar-deepcluster", **_MIXTURE),
