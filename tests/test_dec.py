@@ -78,7 +78,7 @@ def test_when_assignments_change_no_less_than_before(patience, changes, stops):
         lambda x: x, None, np.zeros(1), np.zeros(1), tolerance=0, n_init=1, seed=0, patience=patience
     )
     callback.changes = changes
-    assert callback.settled() == stops
+    assert callback.stalled() == stops
 
 
 def test_patience_stops_it_and_a_fit_that_was_stopped_stays_so(blobs, folder):

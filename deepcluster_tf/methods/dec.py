@@ -15,6 +15,8 @@ Deviations from the paper:
 4. Adam with a learning rate of 0.0001, a tenth of the pretext's; the papers have SGD with 0.1, and Adam with 0.001.
 5. All clusters have the same weight in the target distribution. With the papers' target (`even=False`) the largest
    cluster of CIFAR-10 grows from renewal to renewal and the smallest shrinks.
+6. With a `patience`, 0 unless it is named, clustering also stops once no fewer assignments change than at the renewal
+   before; the papers stop by the tolerance alone.
 """
 
 from __future__ import annotations
@@ -126,7 +128,7 @@ class DEC(EncodingMethod):
         if place:
             copy(place / "history.csv", directory / "history.csv")
         self.n_iter_ = self.history_[-1]["iteration"]
-        self.converged_ = renewal.converged(self.history_[-1]) or renewal.settled()
+        self.converged_ = renewal.converged(self.history_[-1]) or renewal.stalled()
         self._found = renewal.notices(self.history_)
 
     def _scale(self, z: np.ndarray) -> None:

@@ -70,7 +70,7 @@ class TargetRenewal(keras.callbacks.Callback):
         if done:
             self._renew(relocate=False)  # what was relocated then is so in the checkpoint
             self.changes = [row["changed"] for row in history.rows]
-            self.model.stop_training = self.converged(history.rows[-1]) or self.settled()
+            self.model.stop_training = self.converged(history.rows[-1]) or self.stalled()
             return
         embeddings = self.embed(self.images, "encoding" if self.progress else None)
         centers, missing = clustering.initial_centers(
@@ -88,7 +88,7 @@ class TargetRenewal(keras.callbacks.Callback):
         logs.update(self._renew())
         row = {"iteration": checkpoints.iterations_done(self.model), **logs}
         self.changes.append(row["changed"])
-        self.model.stop_training = self.converged(row) or self.settled()
+        self.model.stop_training = self.converged(row) or self.stalled()
         self._report(row)
 
     @staticmethod
@@ -109,7 +109,7 @@ class TargetRenewal(keras.callbacks.Callback):
         """Whether fewer than the share `tolerance` of the assignments changed in this renewal."""
         return row["iteration"] > 0 and row["changed"] < self.tolerance and not row["restarted"]
 
-    def settled(self) -> bool:
+    def stalled(self) -> bool:
         """Whether the last `patience` renewals changed no fewer assignments than the one before each of them."""
         last = self.changes[-self.patience - 1 :]
         return 0 < self.patience < len(self.changes) and all(a <= b for a, b in zip(last, last[1:], strict=False))
