@@ -34,13 +34,23 @@ def test_answers_by_hand():
     p = np.float32([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
     mean, shares = np.float32([0.8, 0.2]), np.float32([0.5, 0.5])
     # 0.5 * 0.5 / 0.8 = 0.3125 against 0.5 * 0.5 / 0.2 = 1.25: 0.2 and 0.8; so 9 : 4 and 1 : 16
-    targets, sure = (np.asarray(each) for each in fixmatch.answers(p, mean, shares, 0.75))
+    unknown = np.full(3, -1)
+    targets, sure = (np.asarray(each) for each in fixmatch.answers(p, unknown, mean, shares, 0.75))
     assert targets.tolist() == [[0, 1], [1, 0], [0, 1]]
     assert sure.tolist() == [1, 0, 1]  # 9 / 13 = 0.69 is below
-    same, _ = fixmatch.answers(p, shares, shares, 0.75)
+    targets, sure = (np.asarray(each) for each in fixmatch.answers(p, np.array([-1, 1, 0]), mean, shares, 0.75))
+    assert targets.tolist() == [[0, 1], [0, 1], [1, 0]] and sure.tolist() == [1, 1, 1]  # known labels are sure
+    same, _ = fixmatch.answers(p, unknown, shares, shares, 0.75)
     assert np.argmax(same, axis=1).tolist() == [0, 0, 1]  # a tie is the first's
-    none, sure = fixmatch.answers(p, mean, np.float32([0, 0]), 0.75)  # no class has a share: nothing is sure
+    none, sure = fixmatch.answers(p, unknown, mean, np.float32([0, 0]), 0.75)  # no class has a share: nothing is sure
     assert np.asarray(sure).tolist() == [0, 0, 0] and np.isfinite(none).all()
+
+
+def test_how_many_are_labelled_by_hand():
+    # of 256: sqrt(0.01) is 25.6, fewer than 64; sqrt(0.1) is 80.95; sqrt(0.2) 114.5; sqrt(0.5) more than half
+    shares = (0, 0.01, 0.0625, 0.1, 0.2, 0.25, 0.5, 1)
+    assert [fixmatch.labelled_count(64, 256, share) for share in shares] == [64, 64, 64, 81, 114, 128, 128, 128]
+    assert fixmatch.labelled_count(200, 256, 0.5) == 200  # more than half were asked for
 
 
 def test_the_most_typical_by_hand():
