@@ -76,7 +76,7 @@ def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):
     losses = iter([0.5, 0.4, 0.45, 0.41, 0.3, 0.35, 0.36, 0.2])
     kept = []
 
-    class Scripted(checkpoints.EarlyStopping):
+    class Scripted(fitting.EarlyStopping):
         def on_epoch_end(self, epoch, logs=None):
             logs["val_loss"] = next(losses)
             kept.append(self.model.get_weights())
@@ -89,7 +89,7 @@ def test_stops_after_the_patience_and_keeps_the_best(digits, monkeypatch):
 
     totals = []
     monkeypatch.setattr(fitting, "Progress", Watched)
-    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    monkeypatch.setattr(fitting, "EarlyStopping", Scripted)
     method = Autoencoder(**{**SMALL, "max_epochs": 50}, patience=2).fit(digits.images[:200], progress=False)
     assert [row["val_loss"] for row in method.history_] == [0.5, 0.4, 0.45, 0.41]  # two without a lower one than 0.4
     assert method.converged_ and method.n_iter_ == 4 * 3
@@ -103,12 +103,12 @@ def test_a_fit_that_stopped_early_is_not_trained_on(digits, tmp_path, monkeypatc
     images = digits.images[:200]
     losses = iter([0.5, 0.4, 0.45, 0.41])
 
-    class Scripted(checkpoints.EarlyStopping):
+    class Scripted(fitting.EarlyStopping):
         def on_epoch_end(self, epoch, logs=None):
             logs["val_loss"] = next(losses)  # there is no fifth
             super().on_epoch_end(epoch, logs)
 
-    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    monkeypatch.setattr(fitting, "EarlyStopping", Scripted)
     settings = {**SMALL, "max_epochs": 50, "patience": 2}
     whole = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
     again = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
@@ -120,23 +120,23 @@ def test_a_killed_fit_keeps_its_patience_and_says_when_its_best_weights_are_dama
     """Three epochs without a lower loss than the second's: two before it is killed, one after."""
     images, losses = digits.images[:200], [0.5, 0.4, 0.45, 0.41, 0.42, 0.43, 0.44]
 
-    class Scripted(checkpoints.EarlyStopping):
+    class Scripted(fitting.EarlyStopping):
         def on_epoch_end(self, epoch, logs=None):
             logs["val_loss"] = losses[epoch]
             super().on_epoch_end(epoch, logs)
 
-    original = checkpoints.History.on_epoch_end
+    original = fitting.History.on_epoch_end
 
     def dies(self, epoch, logs=None):
         if epoch == 4:
             raise KeyboardInterrupt
         original(self, epoch, logs)
 
-    monkeypatch.setattr(checkpoints, "EarlyStopping", Scripted)
+    monkeypatch.setattr(fitting, "EarlyStopping", Scripted)
     monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
     settings = {**SMALL, "max_epochs": 50, "patience": 3}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        patch.setattr(fitting.History, "on_epoch_end", dies)
         Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
     resumed = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
     assert [row["val_loss"] for row in resumed.history_] == losses[:5] and resumed.converged_
@@ -193,7 +193,7 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
         settings |= {"loss": "binary_crossentropy", "n_components": 5}
     whole = Autoencoder(**settings).fit(images, progress=False)
     monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
-    original = checkpoints.History.on_epoch_end
+    original = fitting.History.on_epoch_end
 
     def dies(self, epoch, logs=None):
         if epoch == 3:
@@ -201,7 +201,7 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
         original(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        patch.setattr(fitting.History, "on_epoch_end", dies)
         Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)
     for _ in range(2 if architecture == "dense" else 1):  # the second time there is nothing left to train
         resumed = Autoencoder(**settings).fit(images, directory=tmp_path, progress=False)

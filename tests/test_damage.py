@@ -45,8 +45,8 @@ def fit(directory, epochs=2):
     model.compile("adam", {"reconstruction": "mse"}, run_eagerly=True)  # what is traced takes longer
     model.hold(IMAGES)
     rows = lambda iteration: fitting.shuffled_rows(8, 4, 0, iteration)
-    readings = checkpoints.Readings(directory / "readings.csv", 2, lambda number, logs: {"n": logs["loss"]})
-    best = checkpoints.EarlyStopping(3, directory / "best.weights.h5")
+    readings = fitting.Readings(directory / "readings.csv", 2, lambda number, logs: {"n": logs["loss"]})
+    best = fitting.EarlyStopping(3, directory / "best.weights.h5")
     how = {"validation": fitting.rows_between(8, 12, 4)}
     history = Method()._train(model, rows, 2, 2 * epochs, directory, "tiny", False, best, readings, **how)
     timeless = lambda rows: [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]

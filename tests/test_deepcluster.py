@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import metrics, networks
+from deepcluster_tf import fitting, metrics, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods import deepcluster
 from deepcluster_tf.methods.deepcluster import DeepCluster
@@ -103,7 +103,7 @@ def test_the_top_layer_begins_anew_and_the_centres_are_one(blobs):
 
 
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(fitted, blobs, tmp_path, monkeypatch):
-    original = checkpoints.History.on_epoch_end
+    original = fitting.History.on_epoch_end
 
     def dies(self, epoch, logs=None):
         if epoch == 2:
@@ -111,7 +111,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(fitted, blobs, tmp_path
         original(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        patch.setattr(fitting.History, "on_epoch_end", dies)
         patch.setattr(checkpoints.Checkpoint, "on_epoch_end", lambda self, epoch, logs=None: self.on_train_end())
         DeepCluster(**fitted.get_params()).fit(blobs[0], directory=tmp_path, progress=False)
     assert (tmp_path / "checkpoint.weights.h5").exists()

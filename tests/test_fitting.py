@@ -256,7 +256,7 @@ def test_train_does_exactly_the_iterations_in_the_order_of_the_rows(
 ):
     assert fitting.steps_per_call(steps, iterations % steps) == per_call
     model = tiny(per_call=per_call)
-    seen, history = Seen(), checkpoints.History(None)
+    seen, history = Seen(), fitting.History(None)
     with fitting.Progress("a fit", iterations, 0) as progress:
         fitting.train(model, rows_from, steps, iterations, 0, [seen, history, progress])
         assert progress.bar.n == progress.bar.total == iterations
@@ -302,17 +302,17 @@ def test_a_loss_that_is_no_number_ends_the_fit_before_it_is_recorded(value, loss
     path = tmp_path / "checkpoint.weights.h5"
     model, history = (
         tiny(images=np.full(IMAGES.shape, value, np.float32)),
-        checkpoints.History(tmp_path / "history.csv"),
+        fitting.History(tmp_path / "history.csv"),
     )
     with pytest.raises(FloatingPointError, match=f"loss is {loss} after 1 iterations: expected a finite number"):
         fitting.train(
-            model, rows_from, 1, 2, 0, [checkpoints.FiniteLoss(), history, checkpoints.Checkpoint(path, seconds=0)]
+            model, rows_from, 1, 2, 0, [fitting.FiniteLoss(), history, checkpoints.Checkpoint(path, seconds=0)]
         )
     assert history.rows == [] and list(tmp_path.iterdir()) == []
 
 
 def test_weights_that_are_no_numbers_end_the_fit_though_the_mean_loss_is_one():
-    callback = checkpoints.FiniteLoss()
+    callback = fitting.FiniteLoss()
     callback.set_model(tiny())
     assert callback.on_epoch_end(0, {"loss": 0.5}) is None
     first = callback.model.trainable_variables[0]

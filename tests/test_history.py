@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepcluster_tf import fitting
 from deepcluster_tf.fitting import checkpoints
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 1), np.uint8)
@@ -15,7 +16,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (10, 2, 2, 1), np.uint8)
 
 
 def recorded(path, *iterations):
-    history, rng = checkpoints.History(path), np.random.default_rng(0)
+    history, rng = fitting.History(path), np.random.default_rng(0)
     for iteration in iterations:
         history.add(
             {"iteration": iteration, "loss": rng.random(dtype=np.float32), "ari": rng.random(), "n": np.int64(7)}
@@ -27,18 +28,18 @@ def test_history_is_taken_up_where_the_checkpoint_stands(tmp_path):
     """The file may be ahead of the checkpoint: no epoch may stand in it twice."""
     path = tmp_path / "history.csv"
     written = recorded(path, *range(0, 1400, 14)).rows
-    history = checkpoints.History(path, done=1190)
+    history = fitting.History(path, done=1190)
     assert history.rows == written[:86]  # to the last bit
     history.add({"iteration": 1204, "loss": 0.5})
     assert pd.read_csv(path)["iteration"].tolist() == list(range(0, 1205, 14))
-    assert checkpoints.History(path, done=1190).rows == written[:86]
+    assert fitting.History(path, done=1190).rows == written[:86]
 
 
 def test_history_starts_anew_where_nothing_was_done(tmp_path):
     path = tmp_path / "history.csv"
     recorded(path, 0, 140)
-    assert checkpoints.History(path, done=0).rows == checkpoints.History(None, 140).rows == []
-    assert checkpoints.History(tmp_path / "none.csv", done=140).rows == []
+    assert fitting.History(path, done=0).rows == fitting.History(None, 140).rows == []
+    assert fitting.History(tmp_path / "none.csv", done=140).rows == []
 
 
 def test_history_holds_plain_numbers_and_seconds(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepcluster_tf import losses, metrics, networks
+from deepcluster_tf import fitting, losses, metrics, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead
 from deepcluster_tf.methods import heads
@@ -190,7 +190,7 @@ def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
 )
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(settings, blobs, tmp_path, monkeypatch):
     whole = SCAN(**settings).fit(blobs[0], progress=False)
-    original, dying = checkpoints.History.on_epoch_end, []
+    original, dying = fitting.History.on_epoch_end, []
 
     def dies(self, epoch, logs=None):
         if self.path and self.path.parent.name == dying[-1] and epoch == 2:
@@ -200,7 +200,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(settings, blobs, tmp_pa
     for stage in ("clustering", "self-labelling"):
         dying.append(stage)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(checkpoints.History, "on_epoch_end", dies)
+            patch.setattr(fitting.History, "on_epoch_end", dies)
             patch.setattr(checkpoints.Checkpoint, "__init__", every_epoch)
             SCAN(**settings).fit(blobs[0], directory=tmp_path, progress=False)
     resumed = SCAN(**settings).fit(blobs[0], directory=tmp_path, progress=False)

@@ -207,7 +207,7 @@ def test_few_images_and_a_last_batch_of_one(digits, n):
 
 def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypatch, fitted):
     monkeypatch.setattr(checkpoints.Checkpoint.__init__, "__defaults__", (0.0,))
-    original = checkpoints.History.on_epoch_end
+    original = fitting.History.on_epoch_end
 
     def dies(self, epoch, logs=None):
         if epoch == 3:
@@ -215,7 +215,7 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
         original(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints.History, "on_epoch_end", dies)
+        patch.setattr(fitting.History, "on_epoch_end", dies)
         Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
     resumed = Siamese(**fitted.get_params()).fit(digits.images, directory=tmp_path, progress=False)
     assert_same_training(resumed.history_, fitted.history_)

@@ -313,7 +313,7 @@ def test_interrupted_fit_resumes_to_the_same_numbers(digits, tmp_path, monkeypat
 
 
 def test_readings_every_300_steps(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints.Readings, "INTERVAL", 4)
+    monkeypatch.setattr(fitting.Readings, "INTERVAL", 4)
     count = iter(range(100))
     method = fit(digits, directory=tmp_path, read=lambda *_: {"n": next(count)}, settings={"epochs": 2})
     # 600 images in batches of 64 are 10 steps an epoch
@@ -322,7 +322,7 @@ def test_readings_every_300_steps(digits, tmp_path, monkeypatch):
     ]  # fmt: skip
     again = fit(digits, directory=tmp_path, read=lambda *_: {"n": next(count)}, settings={"epochs": 2})
     assert [row["n"] for row in again.readings_] == [0, 1, 2, 3]
-    monkeypatch.setattr(checkpoints.Readings, "INTERVAL", 300)  # an epoch that is shorter reports at its end
+    monkeypatch.setattr(fitting.Readings, "INTERVAL", 300)  # an epoch that is shorter reports at its end
     short = fit(digits, read=lambda *_: {}, settings={"epochs": 2})
     assert [row["iteration"] for row in short.readings_] == [10, 20]
 

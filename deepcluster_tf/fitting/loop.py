@@ -1,13 +1,11 @@
-"""The loop of every fit, its progress, and a model over any number of inputs."""
+"""The loop of every fit, and a model over any number of inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 from tqdm.auto import tqdm
 
 from deepcluster_tf.fitting.resident import ResidentModel
@@ -87,55 +85,3 @@ def steps_per_call(*steps: int, most: int = 140) -> int:
         return 1
     whole = int(np.gcd.reduce(steps))
     return max(d for d in range(1, min(whole, most) + 1) if whole % d == 0)
-
-
-class Draws(keras.callbacks.Callback):
-    """Let what a network draws at random (dropout, samples, views) depend on its seed and the epoch alone.
-
-    Keras counts the draws in variables that no checkpoint keeps.
-    """
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for variable in self.model.non_trainable_variables:
-            if variable.path.endswith("seed_generator_state"):
-                variable.assign([ops.convert_to_numpy(variable)[0], epoch << 20])
-
-
-class Progress(keras.callbacks.Callback):
-    """A bar over all iterations of a fit, with the time left; Keras's own starts anew every epoch.
-
-    Args:
-        description: its name.
-        iterations: in all. done: of these, before.
-        enabled: whether to show it.
-        soonest: for a fit that may stop early, the iterations after which it would as things stand.
-    """
-
-    def __init__(
-        self,
-        description: str,
-        iterations: int,
-        done: int,
-        enabled: bool = True,
-        soonest: Callable[[], int] | None = None,
-    ):
-        super().__init__()
-        self.iterations, self.soonest = iterations, soonest
-        self.bar = tqdm(total=iterations, initial=done, desc=description, unit="it", disable=not enabled, mininterval=1)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.set_postfix_str(f"loss {logs['loss']:.4f}", refresh=False)
-        self.bar.update(self.model.steps_per_execution)
-
-    def on_train_begin(self, logs=None):
-        if self.soonest:
-            self.bar.total = min(self.soonest(), self.iterations)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.on_train_begin()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()

@@ -129,7 +129,7 @@ class Autoencoder(EncodingMethod):
             self._build(images.shape[1:])
             model = self._reconstruction_model(images, steps, self.loss)
         rows = lambda iteration: fitting.shuffled_rows(n_train, self.batch_size, self.seed, iteration)
-        best = checkpoints.EarlyStopping(self.patience, directory and directory / "best.weights.h5")
+        best = fitting.EarlyStopping(self.patience, directory and directory / "best.weights.h5")
         self.history_ = self._train(
             model, rows, steps, self.max_epochs * steps, directory, "autoencoder", progress, best,
             validation=fitting.rows_between(n_train, len(images), self.batch_size),

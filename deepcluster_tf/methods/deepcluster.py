@@ -188,7 +188,7 @@ class PseudoLabels(keras.callbacks.Callback):
         super().__init__()
         self.method, self.top, self.whiten, self.images = method, top, whiten, images
 
-    def begin(self, done: int, history: checkpoints.History) -> None:
+    def begin(self, done: int, history: fitting.History) -> None:
         """Nothing is to be taken up: the last pseudo-labels are in the checkpoint."""
 
     def on_epoch_begin(self, epoch, logs=None):

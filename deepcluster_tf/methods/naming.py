@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering
+from deepcluster_tf import clustering, fitting
 from deepcluster_tf.annotation import Answer, Question
 from deepcluster_tf.files import read_npz, remove, replacing, verify
 from deepcluster_tf.fitting import checkpoints
@@ -170,7 +170,7 @@ class Naming(keras.callbacks.Callback):
         self.score, self.progress = score, progress
         self.centers = {}
 
-    def begin(self, done: int, history: checkpoints.History) -> None:
+    def begin(self, done: int, history: fitting.History) -> None:
         """In a resumed fit, take up the pictures of the centres so far."""
         if done and self.path and self.method.query == "centers":
             verify(self.path)

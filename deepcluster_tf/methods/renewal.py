@@ -65,7 +65,7 @@ class TargetRenewal(keras.callbacks.Callback):
         self.embed = fitting.batched(encoder)
         self.assigned = np.full(len(images), -1)
 
-    def begin(self, done: int, history: checkpoints.History) -> None:
+    def begin(self, done: int, history: fitting.History) -> None:
         """Set the centres and the first target; in a resumed fit, find the place where it stood."""
         if done:
             self._renew(relocate=False)  # what was relocated then is so in the checkpoint

@@ -199,7 +199,7 @@ class Siamese(EncodingMethod):
             model.hold(images)
         interval = -(-steps // (readings * call)) * call  # of the loss curve
         rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
-        curve = checkpoints.Readings(directory and directory / "curve.csv", steps, LossCurve(), interval)
+        curve = fitting.Readings(directory and directory / "curve.csv", steps, LossCurve(), interval)
         self.history_ = self._train(
             model, rows, steps, self.epochs * steps, directory, self.comparison, progress, curve
         )

@@ -161,7 +161,7 @@ class VAE(Method):
                 "classes": losses.cross_entropy,
             },
             loss_weights={"reconstruction": 1.0, "latent": self.beta, "classes": self.gamma},
-            steps_per_execution=fitting.steps_per_call(steps, min(steps, checkpoints.Readings.INTERVAL)),
+            steps_per_execution=fitting.steps_per_call(steps, min(steps, fitting.Readings.INTERVAL)),
             jit_compile=False,
         )
         model.hold(images)
@@ -189,7 +189,7 @@ class VAE(Method):
             annotator: asked for names; None trains without any, as gamma = 0 does.
             directory: where checkpoints and logs go, and whence an interrupted call goes on; None keeps nothing.
             score: named numbers to report after each epoch. read: the same, every 300 steps of an epoch
-                (see `checkpoints.Readings`).
+                (see `fitting.Readings`).
             progress: show a bar, and a line after each epoch.
             strategy: a `tf.distribute.Strategy` to train under.
             callbacks: of Keras, called in all training beside the method's own.
@@ -222,7 +222,7 @@ class VAE(Method):
             model = self._model(images, steps)
         rows = lambda iteration: fitting.shuffled_rows(len(images), self.batch_size, self.seed, iteration)
         naming = Naming(self, images, annotator if self.gamma else None, directory, steps, score, progress)
-        readings = checkpoints.Readings(directory and directory / "readings.csv", steps, read)
+        readings = fitting.Readings(directory and directory / "readings.csv", steps, read)
         self.history_ = self._train(
             model, rows, steps, self.epochs * steps, directory, "vae", progress, naming, readings
         )

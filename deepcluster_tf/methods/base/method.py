@@ -315,19 +315,19 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """
         checkpoint = directory and directory / "checkpoint.weights.h5"
         done = checkpoints.restore(model, checkpoint)
-        history = checkpoints.History(directory and directory / "history.csv", done)
+        history = fitting.History(directory and directory / "history.csv", done)
         if done and (not history.rows or history.rows[-1]["iteration"] != done):
             raise ValueError(f"{directory}/history.csv does not end where the checkpoint stands: remove {directory}")
         keepers = []
         if directory:
             board = keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False)
             keepers = [board, checkpoints.Checkpoint(checkpoint)]
-        stopping = [callback for callback in callbacks if isinstance(callback, checkpoints.EarlyStopping)]
+        stopping = [callback for callback in callbacks if isinstance(callback, fitting.EarlyStopping)]
         soonest = (lambda: stopping[0].last_epoch * steps) if stopping else None
         with fitting.Progress(phase, iterations, done, progress, soonest) as bar:
             for callback in callbacks:
                 callback.set_model(model)
                 callback.begin(done, history)
-            own = [fitting.Draws(), checkpoints.FiniteLoss(), *callbacks, history, bar, *keepers]
+            own = [fitting.Draws(), fitting.FiniteLoss(), *callbacks, history, bar, *keepers]
             fitting.train(model, rows, steps, iterations, done, [*own, *self._callbacks], validation)
         return history.rows
