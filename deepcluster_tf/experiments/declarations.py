@@ -153,7 +153,7 @@ _BEYOND["fixmatch"] = {
     "method": "fixmatch:FixMatch", "paper": "SDCEC", "options": _FIXMATCH, "settings": _FEW_WAYS,
     "quick": {"iterations": 600, **_SAMPLE},
 }  # fmt: skip
-_LONGER = {"iterations": 12_000}  # in the time that SDCEC takes with its pretraining
+_LONGER = {"iterations": 12_000}  # in less time than SDCEC takes with its pretraining
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
     "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "quick": {"ways": ("svm", "poisson")},
     "settings": {"n_init": 1, "n_components": 5},

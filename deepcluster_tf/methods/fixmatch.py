@@ -17,7 +17,7 @@ Deviations from the paper:
    mixture (N2D) on the pixels; the paper always has labels.
 6. These choices were made on labels that a user has: weak views of labelled images, as in the paper, on 6,300 labels of
    one with 10 % of Fashion-MNIST's, scored on 700 others; known labels of strong views, and up to one labelled image
-   for each other one, on 25,000 of one with 50 %, scored on 10,000 others. The steps follow from SDCEC's time.
+   for each other one, on 25,000 of one with 50 %, scored on 10,000 others. The steps take less time than SDCEC does.
 """
 
 from __future__ import annotations
