@@ -98,6 +98,19 @@ def test_sure_labels_by_hand_and_where_nobody_is_sure():
     np.testing.assert_array_equal(none, [0])
 
 
+def test_heads_begin_towards_the_classes_whose_labels_are_known():
+    z = np.array([[0, 0], [2, 0], [1, 4], [9, 9]], float)  # the means (1, 0) and (1, 4) lie 2 from their centre (1, 2)
+    labels, drawn = np.array([2, 2, 0, -1]), np.ones((2, 2 * 3))
+    kernel, bias = heads.towards_classes(drawn, np.zeros(6), z, labels, 3)
+    # (mean - centre) / 4 is (0, 0.5) for class 0 and (0, -0.5) for class 2; at (1, 2) both add -0.5
+    np.testing.assert_allclose(kernel, [[1, 1, 1, 1, 1, 1], [1.5, 1, 0.5, 1.5, 1, 0.5]])
+    np.testing.assert_allclose(bias, [-1.5, 0, 0.5, -1.5, 0, 0.5])
+    np.testing.assert_array_equal(drawn, 1)  # what was given stays
+    alone = heads.towards_classes(drawn, np.zeros(6), z, np.array([2, 2, -1, -1]), 3)
+    np.testing.assert_array_equal(alone[0], drawn)
+    np.testing.assert_array_equal(alone[1], np.zeros(6))
+
+
 def test_a_heads_loss_by_loop():
     p = np.random.default_rng(0).dirichlet(np.ones(3), 6).astype("float32")
     nearest = np.array([[1, 2], [0, 3], [4, 5], [1, 0], [2, 5], [4, 2]])

@@ -35,6 +35,35 @@ def one_hot(labels: np.ndarray, n_clusters: int) -> np.ndarray:
     return np.float32(labels[:, None] == np.arange(n_clusters))
 
 
+def towards_classes(
+    kernel: np.ndarray, bias: np.ndarray, z: np.ndarray, labels: np.ndarray, n_clusters: int
+) -> list[np.ndarray]:
+    """Weights with which heads begin: as drawn, and for classes with labels towards their mean embedding.
+
+    What is added to the logits of two classes is the same halfway between their means, in every head.
+
+    Args:
+        kernel: float (d, heads * n_clusters), as drawn. bias: float (heads * n_clusters,).
+        z: float (n, d), embeddings.
+        labels: int (n,), -1 where unknown; with fewer than two classes nothing is added.
+        n_clusters: of each head.
+
+    Returns:
+        kernel and bias.
+    """
+    told = np.unique(labels[labels >= 0])
+    if len(told) < 2:
+        return [kernel, bias]
+    means = np.array([z[labels == label].mean(axis=0) for label in told])
+    centre = means.mean(axis=0)
+    towards = (means - centre) / np.mean(np.sum((means - centre) ** 2, axis=1))
+    halfway = -np.sum(towards * (means + centre), axis=1) / 2
+    kernel, bias = (weights.reshape(*weights.shape[:-1], -1, n_clusters).copy() for weights in (kernel, bias))
+    kernel[..., told] += towards.T[:, None]
+    bias[..., told] += halfway
+    return [kernel.reshape(len(kernel), -1), bias.reshape(-1)]
+
+
 def clustering_loss(known, pairs, entropy_weight: float):
     """The loss of each image, summed over the heads (SCAN, eq. 2), with known labels for the neighbour's assignment.
 

@@ -45,6 +45,7 @@ from deepcluster_tf.methods.heads import (
     head_loss,
     one_hot,
     smallest,
+    towards_classes,
 )
 from deepcluster_tf.settings import setting
 
@@ -226,7 +227,9 @@ class SCAN(BackboneMethod):
         model = NeighborModel([own, theirs], {"pairs": Pairs(name="pairs")(moved)}, name="scan")
         model.nearest, model.seed = ops.convert_to_tensor(nearest), self.seed
         model.known = ops.convert_to_tensor(one_hot(self._labels, self.n_clusters))
-        heads.set_weights(self._told_heads(*heads.get_weights(), z))
+        if (self._labels >= 0).any():
+            seen = np.asarray(self._normal(z)) if self._frozen else z
+            heads.set_weights(towards_classes(*heads.get_weights(), seen, self._labels, self.n_clusters))
         loss = lambda known, pairs: clustering_loss(known, pairs, self.entropy_weight)
         how = {"neighbors": self.neighbors, "heads": self.heads, "entropy_weight": self.entropy_weight}
         self._fit(model, {"pairs": loss}, data, self.epochs, directory, "clustering", how, progress)
@@ -241,21 +244,6 @@ class SCAN(BackboneMethod):
                 f"{len(empty)} of {self.heads} heads collapsed, with a cluster below {LEAST:.0%} of the mean size"
                 + (", the one kept among them: more of the entropy's weight (ENTROPY) may help" * (best in empty))
             )
-
-    def _told_heads(self, kernel, bias, z) -> list[np.ndarray]:
-        """Weights with which the heads begin: as drawn, and for classes with labels towards their mean embedding."""
-        told = np.unique(self._labels[self._labels >= 0])
-        if len(told) < 2:
-            return [kernel, bias]
-        z = np.asarray(self._normal(z)) if self._frozen else z
-        means = np.array([z[self._labels == label].mean(axis=0) for label in told])
-        centre = means.mean(axis=0)
-        towards = (means - centre) / np.mean(np.sum((means - centre) ** 2, axis=1))
-        halfway = -np.sum(towards * (means + centre), axis=1) / 2
-        kernel, bias = kernel.reshape(-1, self.heads, self.n_clusters), bias.reshape(self.heads, self.n_clusters)
-        kernel[:, :, told] += towards.T[:, None]
-        bias[:, told] += halfway
-        return [kernel.reshape(len(kernel), -1), bias.reshape(-1)]
 
     # ------------------------------------------------------------------ 3: self-labelling
 
