@@ -16,8 +16,9 @@ Deviations from the paper:
 5. Without labels, those images count as labelled that are the most typical of the clusters of UMAP and a Gaussian
    mixture (N2D) on the pixels; the paper always has labels.
 6. These choices were made on labels that a user has: weak views of labelled images, as in the paper, on 6,300 labels of
-   one with 10 % of Fashion-MNIST's, scored on 700 others; known labels of strong views, and up to one labelled image
-   for each other one, on 25,000 of one with 50 %, scored on 10,000 others. The steps take less time than SDCEC does.
+   one with 10 % of Fashion-MNIST's, scored on 700 others; known labels of strong views, up to one labelled image for
+   each other one, and the last of the six convolutions, on 25,000 of one with 50 %, scored on 10,000 others. The steps
+   take less time than SDCEC does.
 """
 
 from __future__ import annotations
@@ -59,8 +60,10 @@ class FixMatch(EncodingMethod):
     )
     flip: bool = setting(True, "let left be right in every second view")
     embedding_dim: int = setting(96, "values of the encoding", low=1)
-    filters: tuple[int, ...] = setting((24, 48, 48, 96, 96), "of the encoder's convolutions, one each", low=1)
-    strides: tuple[int, ...] = setting((1, 2, 1, 2, 1), "of the convolutions; the last one holds for the rest", low=1)
+    filters: tuple[int, ...] = setting((24, 48, 48, 96, 96, 192), "of the encoder's convolutions, one each", low=1)
+    strides: tuple[int, ...] = setting(
+        (1, 2, 1, 2, 1, 2), "of the convolutions; the last one holds for the rest", low=1
+    )
     labelled: int = setting(64, "labelled images a step, and more in place of others where many are known", low=1)
     batch_size: int = setting(192, "other images a step", low=1)
     iterations: int = setting(6000, "training steps", low=0)
