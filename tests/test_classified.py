@@ -47,6 +47,30 @@ def test_it_is_scored_on_the_other_images(result, digits):
         assert sum(read["cluster_sizes"][by]) == 1797 and read["metrics"][f"acc_{by}"]["value"] > found
 
 
+def test_classifiers_see_the_embedding_with_which_sdcec_begins(here, digits, monkeypatch):
+    seen, asked = {}, []
+
+    def classified(by, z, labels, n_classes, progress):
+        seen[by] = z
+        return np.maximum(labels, 0)
+
+    def begin(method, images, data, **how):
+        asked.append((type(method).__name__, method.seed, data))
+        method.pretraining_epochs = 1
+        method.pretrain(images, **how)
+        seen["expected"] = method.transform(images)
+        return {"images_sha256": "", "weights_sha256": "", "loss": 0.0, "seconds": 0.0}
+
+    for name, double in (("classify", classified), ("begin", begin)):
+        monkeypatch.setattr(f"deepcluster_tf.experiments.protocols.classified.{name}", double)
+    settings = {"labels_per_class": 10, "features": "autoencoder", "ways": ("svm",), "seed": 3}
+    result = running.run(experiments.get("digits-classifier"), settings, progress=False)
+    assert result["directory"].parent.name == "features-autoencoder-labels-10" and asked == [("DCEC", 3, "digits")]
+    assert seen["svm"].shape == (1797, 10)
+    np.testing.assert_array_equal(seen["svm"], seen["expected"])
+    assert result["settings"]["features"] == "autoencoder" and result["autoencoder"]["scratch"] is False
+
+
 def test_what_is_refused(digits):
     method = experiments.get("digits-classifier").method_class()()
     with pytest.raises(ValueError, match="labels of two classes or more"):

@@ -29,7 +29,7 @@ def tree(tmp_path_factory):
     experiment, row = re.findall(r"^    ((?:Experiment|Row)\(.*\),)$", GUIDE, re.M)
     for name, after, line in (
         ("declarations.py", "_ALL = (\n", experiment),
-        ("tables.py", 'printed="autoencoder, mixture"),\n', row),
+        ("tables/documents.py", 'printed="autoencoder, mixture"),\n', row),
     ):
         path = root / "deepcluster_tf" / "experiments" / name
         text = path.read_text()

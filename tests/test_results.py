@@ -16,7 +16,7 @@ import pytest
 
 from deepcluster_tf import files, machine
 from deepcluster_tf.experiments import results, schema
-from deepcluster_tf.experiments.protocols import semi_supervised
+from deepcluster_tf.experiments.protocols import pretraining
 
 RECORDED = Path(__file__).parents[1] / "results"
 KINDS = [  # a record of each kind
@@ -296,7 +296,7 @@ def test_an_incomplete_record_of_an_autoencoder_is_refused_before_training(gone,
     whole = {"seconds": 1, "loss": 0.1, "weights_sha256": "", "images_sha256": ""}
     files.write_json(tmp_path / "record.json", {**whole, gone: []})
     with pytest.raises(ValueError, match=rf"record.json is incomplete or altered \(autoencoder.{gone} must be"):
-        semi_supervised.autoencoder(None, np.zeros((2, 8, 8, 1), np.uint8), tmp_path)
+        pretraining.autoencoder(None, np.zeros((2, 8, 8, 1), np.uint8), tmp_path)
 
 
 @pytest.fixture

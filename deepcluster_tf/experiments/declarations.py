@@ -1,7 +1,7 @@
 """The papers, and the experiments by name.
 
 Commands, variables and help and the names of runs all come from here. To add a method, add an `Experiment` here and,
-for its place in a table, a `Row` in `tables.py`.
+for its place in a table, a `Row` in `tables/`.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ _LONGER = {"iterations": 12_000}  # in less time than SDCEC takes with its pretr
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
     "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "quick": {"ways": ("svm", "poisson")},
     "settings": {"n_init": 1, "n_components": 5},
-    "options": {"SUP": "supervision", "LABELS": "labels_per_class", **_RUN},
+    "options": {"SUP": "supervision", "LABELS": "labels_per_class", "FEATURES": "features", **_RUN},
 }  # fmt: skip
 _PEERS = {  # the library that people would use instead
     "method": "raw:Raw", "protocol": "peers:Peers", "paper": "SDCEC", "settings": {"n_init": 1, "n_components": 5},

@@ -13,6 +13,8 @@ from deepcluster_tf import clustering, datasets, metrics
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.experiments.protocols.labels import measure, supervised_labels
+from deepcluster_tf.experiments.protocols.pretraining import begin
+from deepcluster_tf.methods import DCEC
 from deepcluster_tf.settings import setting
 
 WAYS = ("svm", "logistic", "poisson")
@@ -28,14 +30,20 @@ class Classified(Protocol):
 
     supervision: float = setting(0.01, "share of supervised images", low=0, below=1)
     labels_per_class: int = setting(0, "supervised images of each class, in place of a share; 0 for the share", low=0)
+    features: str = setting(
+        "pixels",
+        "what the classifiers see: the pixels, or the embeddings of the autoencoder with which SDCEC begins",
+        choices=("pixels", "autoencoder"),
+    )
     ways: tuple[str, ...] = setting(("svm", "logistic", "poisson"), "the classifiers")
 
     @property
     def named(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
-        return (
-            {"labels_per_class": self.labels_per_class} if self.labels_per_class else {"supervision": self.supervision}
-        )
+        told = {"supervision": self.supervision}
+        if self.labels_per_class:
+            told = {"labels_per_class": self.labels_per_class}
+        return told if self.features == "pixels" else {"features": self.features, **told}
 
     def check_settings(self) -> None:
         """Refuse settings out of range; raises ValueError."""
@@ -55,9 +63,11 @@ class Classified(Protocol):
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
         how["shared"] = results.ROOT / "pretrained" / results.folder_name(data)
         method.fit(dataset.images, directory=work, **how)
-        z, k = method.transform(dataset.images), len(dataset.class_names)
         found = {"metrics": {}, "cluster_sizes": {}, "confusion": {}, "clusters": {}, "notices": method.notices_}
         found["seconds"] = {**method.seconds_, "training": round(sum(row["seconds"] for row in method.history_), 1)}
+        z, k = method.transform(dataset.images), len(dataset.class_names)
+        if self.features == "autoencoder":
+            z, found["autoencoder"] = _embedded(dataset.images, data, method.seed, how["progress"], how["strategy"])
         for by in tqdm(self.ways, "classifying", disable=not how["progress"], leave=False, unit="way"):
             start = time.perf_counter()
             classes = classify(by, z, self._labels, k, by if how["progress"] else None)
@@ -69,6 +79,13 @@ class Classified(Protocol):
                 rest = self._labels < 0
                 found["confusion"][by] = metrics.confusion(dataset.labels[rest], classes[rest], None, k).tolist()
         return found
+
+
+def _embedded(images: np.ndarray, data: str, seed: int, progress: bool, strategy) -> tuple[np.ndarray, dict]:
+    """The embeddings with which SDCEC begins, float32 (n, d), and the record of their autoencoder."""
+    method = DCEC(seed=seed)
+    record = begin(method, images, data, progress=progress, strategy=strategy)
+    return method.transform(images), {**record, "scratch": False}
 
 
 def classify(by: str, z: np.ndarray, labels: np.ndarray, n_classes: int, progress: str | None = None) -> np.ndarray:

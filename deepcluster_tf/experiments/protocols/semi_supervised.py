@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from deepcluster_tf import datasets, machine, metrics
-from deepcluster_tf.experiments import results, schema
+from deepcluster_tf import datasets, metrics
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.experiments.protocols.labels import measure, supervised_labels
-from deepcluster_tf.files import copy, locked, read_json, sha256, write_json
-from deepcluster_tf.fitting import checkpoints
-from deepcluster_tf.networks import precision
+from deepcluster_tf.experiments.protocols.pretraining import begin
 from deepcluster_tf.settings import setting
 
 
@@ -53,16 +49,8 @@ class SemiSupervised(Protocol):
         method.check(dataset.images, self._labels)
 
     def carry_out(self, method, dataset: datasets.Dataset, data: str, work: Path, again: bool, **how) -> dict:
-        how_else = "" if method.views == "none" else f"-{method.views}-views"
-        how_else += "" if method.batch_size == method.defaults()["batch_size"] else f"-batch-{method.batch_size}"
-        how_else += "" if precision() == "float32" else f"-{precision()}"
-        name = f"{data}-cae-{method.pretraining_epochs}-epochs{how_else}-seed-{method.seed}{self.suffix}"
-        pretrained = results.ROOT / "pretrained" / results.folder_name(name)
-        with locked(pretrained, wait=True):
-            if again and self.suffix:
-                (pretrained / "record.json").unlink(missing_ok=True)
-                shutil.rmtree(pretrained / "work", ignore_errors=True)
-            start = {**autoencoder(method, dataset.images, pretrained, **how), "scratch": bool(self.suffix)}
+        scratch = bool(self.suffix)
+        start = {**begin(method, dataset.images, data, scratch, again, **how), "scratch": scratch}
         known = (dataset.labels >= 0).all()
         score = (lambda clusters: metrics.scores(dataset.labels, clusters)) if known else None
         method.fit(dataset.images, self._labels, directory=work, score=score, **how)
@@ -83,44 +71,3 @@ class SemiSupervised(Protocol):
             counts = metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters)
             found["confusion"] = counts.tolist()
         return found
-
-
-def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = True, strategy=None) -> dict:
-    """Give a method its autoencoder: the one kept in `directory`, or one trained now and kept there.
-
-    Args:
-        method: with `pretrain`, `save_autoencoder` and `load_autoencoder`.
-        images: uint8 or float (n, height, width, channels).
-        directory: of the kept autoencoder: `autoencoder.weights.h5`, `record.json`, `history.csv`, `work/`.
-        progress: show a bar.
-        strategy: a `tf.distribute.Strategy`, or None.
-
-    Returns:
-        its record: the images' and the weights' SHA-256, the final loss, the seconds, machine, versions, commit.
-
-    Raises:
-        ValueError: the kept autoencoder is damaged, or was made from other images.
-    """
-    weights, path = directory / "autoencoder.weights.h5", directory / "record.json"
-    if path.exists():
-        kept = read_json(path)
-        schema.require(path, kept, "autoencoder")
-        if not weights.exists() or sha256(weights) != kept.get("weights_sha256"):
-            raise ValueError(f"{weights} is missing or altered: restore it, or remove {directory} to train it anew")
-        if kept.get("images_sha256") != checkpoints.digest(images):
-            raise ValueError(f"{weights} was made from other images: remove {directory} to train it anew")
-        method.load_autoencoder(weights, images.shape[1:])
-        return kept
-    provenance = machine.provenance()
-    method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
-    method.save_autoencoder(weights)
-    copy(directory / "work" / "history.csv", directory / "history.csv")
-    record = {
-        "images_sha256": checkpoints.digest(images),
-        "weights_sha256": sha256(weights),
-        "loss": method.pretraining_history_[-1]["loss"] if method.pretraining_history_ else None,
-        "seconds": round(sum(row["seconds"] for row in method.pretraining_history_), 1),
-        **provenance,
-    }
-    write_json(path, record)
-    return record

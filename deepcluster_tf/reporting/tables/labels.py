@@ -46,7 +46,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     for declared in of.rows:
         found = running.runs_of(declared, root)
         command = experiments.get(declared.experiment).command(declared.settings)
-        (amount,) = declared.settings.values()
+        (amount,) = (value for name, value in declared.settings.items() if name != "features")
         row = {"what": declared.label, "labels": told(declared), "amount": amount, "seeds": len(found)}
         for name in SCORES:
             key = _key(declared, name)
