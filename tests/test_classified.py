@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import running
+from deepcluster_tf.experiments import finished, results, running
 from deepcluster_tf.experiments.protocols.classified import Classified
 from deepcluster_tf.experiments.protocols.labels import supervised_labels
 
@@ -69,6 +70,23 @@ def test_classifiers_see_the_embedding_with_which_sdcec_begins(here, digits, mon
     assert seen["svm"].shape == (1797, 10)
     np.testing.assert_array_equal(seen["svm"], seen["expected"])
     assert result["settings"]["features"] == "autoencoder" and result["autoencoder"]["scratch"] is False
+
+
+def test_a_class_of_which_every_label_is_told_has_a_row_of_its_own(here, digits, tmp_path):
+    for kind, count in ((0, 12), (1, 12), (2, 4)):
+        (tmp_path / f"kind {kind}").mkdir()
+        for row in np.flatnonzero(digits.labels == kind)[:count]:
+            Image.fromarray(digits.images[row, ..., 0]).save(tmp_path / f"kind {kind}" / f"{row}.png")
+    found = running.run(
+        experiments.get("classifier"),
+        {"labels_per_class": 4, "n_components": 3, "n_clusters": 3}, images=str(tmp_path), side=8, progress=False,
+    )  # fmt: skip
+    counts = np.array(results.read_result(found["directory"])["confusion"]["svm"])
+    assert counts.shape == (3, 3) and counts.sum(axis=1).tolist() == [8, 8, 0]
+    moved = finished.sort(found["directory"], tmp_path / "sorted", "svm", progress=False)
+    assert set(moved) <= {f"{kind} kind {kind}" for kind in range(3)} and sum(moved.values()) == 28
+    with pytest.raises(ValueError, match="holds no model of its clusters: its classifiers are gone"):
+        finished.read(found["directory"])
 
 
 def test_what_is_refused(digits):

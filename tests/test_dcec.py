@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL
+from sklearn.exceptions import NotFittedError
 
 from deepcluster_tf import losses, metrics
 from deepcluster_tf.methods.dcec import DCEC
@@ -201,6 +202,28 @@ def test_settings_out_of_range_are_refused(digits, settings, message):
 def test_bad_images_and_labels_are_refused(images, labels, message):
     with pytest.raises(ValueError, match=message):
         DCEC(**SMALL).fit(images, labels, progress=False)
+
+
+def test_an_autoencoder_alone_has_embeddings_and_no_clusters(digits, tmp_path):
+    images = digits.images[:60]
+    method = DCEC(n_clusters=3, pretraining_epochs=1, max_iterations=0, n_init=1)
+    method.pretrain(images, progress=False).save_autoencoder(tmp_path / "a.weights.h5")
+    method.fit(images, progress=False).predict(images)
+    for begun in (
+        DCEC(n_clusters=3, pretraining_epochs=1).pretrain(images, progress=False),
+        method.load_autoencoder(tmp_path / "a.weights.h5", images.shape[1:]),  # its clusters went with its networks
+    ):
+        assert begun.transform(images).shape == (60, 10)
+        refused = [
+            lambda begun=begun: begun.predict(images),
+            lambda begun=begun: begun.cluster_centers_,
+            lambda begun=begun: begun.model_,
+            lambda begun=begun: begun.save(tmp_path / "b.weights.h5"),
+            lambda begun=begun: begun.export(tmp_path / "b"),
+        ]
+        for what in refused:
+            with pytest.raises(NotFittedError, match="this DCEC is not fitted"):
+                what()
 
 
 def test_folder_of_another_fit_is_refused(cluster, some_labels, tmp_path):

@@ -44,6 +44,9 @@ def test_answers_by_hand():
     assert np.argmax(same, axis=1).tolist() == [0, 0, 1]  # a tie is the first's
     none, sure = fixmatch.answers(p, unknown, mean, np.float32([0, 0]), 0.75)  # no class has a share: nothing is sure
     assert np.asarray(sure).tolist() == [0, 0, 0] and np.isfinite(none).all()
+    # the first mean is that of the shares: where a class has none, 0.5 : 0 and 0.9 : 0 are sure of the other
+    targets, sure = (np.asarray(each) for each in fixmatch.answers(p, unknown, *[np.float32([1, 0])] * 2, 0.75))
+    assert targets.tolist() == [[1, 0]] * 3 and sure.tolist() == [1, 1, 1]
 
 
 def test_how_many_are_labelled_by_hand():
@@ -65,6 +68,12 @@ def test_three_labels_a_class_find_the_kinds(blobs, fitted):
     assert (fitted.predict(images) == classes).mean() == 1.0  # by name, for names were given
     assert fitted.predict_proba(images).sum(axis=1) == pytest.approx(np.ones(400), abs=1e-5)
     assert len(fitted.history_) == 3 and fitted.history_[-1]["iteration"] == 250
+
+
+def test_a_class_that_no_label_names_is_said(blobs):
+    images, classes, labels = blobs
+    method = FixMatch(**{**SMALL, "iterations": 1}).fit(images, np.where(labels == 2, -1, labels), progress=False)
+    assert any("no label names cluster 2" in notice for notice in method.notices_)
 
 
 def test_without_labels_it_begins_with_a_clustering(blobs):

@@ -140,6 +140,16 @@ def test_folder_names_a_broken_image(flat, name):
     assert name not in found.files and len(found.images) == len(found.labels) == 4
 
 
+def test_a_class_of_which_no_image_can_be_read_is_none(classes):
+    picture(classes / "eel" / "1.png", 9)
+    for file in (classes / "dog").iterdir():
+        file.write_text("none")
+    with pytest.warns(UserWarning, match="passed over 2 of 5 images"):
+        found = datasets.load_folder(classes, size=8, progress=False)
+    assert found.class_names == ("cat", "eel") and found.labels.tolist() == [0, 0, 1]
+    assert found.files == ("cat/10.png", "cat/9.png", "eel/1.png")
+
+
 def test_one_image_that_can_be_read_is_too_few(tmp_path):
     picture(tmp_path / "a.png", 0)
     (tmp_path / "b.png").write_text("none")

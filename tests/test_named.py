@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepcluster_tf import datasets, experiments
-from deepcluster_tf.experiments import running
+from deepcluster_tf.annotation import Answer
+from deepcluster_tf.experiments import finished, running
 from deepcluster_tf.experiments.protocols import named
 from deepcluster_tf.experiments.protocols.named import Named
 
@@ -58,6 +60,48 @@ def test_other_numbers_of_pictures_share_the_fit(result, here, monkeypatch):
     more = running.run(experiments.get("digits-names"), {**FEW, "pictures": 40}, progress=False)
     assert more["annotations"] == 40 and more["iterations"] == result["iterations"] == 200
     assert more["metrics"]["acc"]["value"] > result["metrics"]["acc"]["value"] - 0.05
+
+
+def test_a_person_is_asked_anew_where_a_run_is_made_anew_and_of_other_names(here, digits, tmp_path, monkeypatch):
+    class Person:
+        asked = []
+
+        def __init__(self, names, port):
+            self.names = names
+
+        def annotate(self, questions, given):
+            for number, question in enumerate(each for each in questions if each.key not in given):
+                self.asked.append(self.names)
+                if len(self.asked) == stop:
+                    raise KeyboardInterrupt
+                yield question, Answer(number % len(self.names))
+
+        def close(self):
+            pass
+
+    for row in range(64):
+        Image.fromarray(digits.images[row, ..., 0]).save(tmp_path / f"{row:02d}.png")
+    monkeypatch.setattr("deepcluster_tf.annotation.browser.Browser", Person)
+    settings = {"iterations": 1, "pictures": 3, "annotator": "browser", "port": 0, "class_names": ("cat", "dog")}
+
+    def named(names=("cat", "dog"), force=False):
+        how = {"images": str(tmp_path), "side": 8, "progress": False, "force": force}
+        return running.run(experiments.get("names"), {**settings, "class_names": names}, **how)["directory"]
+
+    stop = 0
+    directory = named()
+    assert len(Person.asked) == 3 and named() == directory and len(Person.asked) == 3  # finished: nobody is asked
+    assert named(("cat", "dog", "owl")) != directory and len(Person.asked) == 6
+    stop = 8
+    with pytest.raises(KeyboardInterrupt):
+        named(force=True)
+    assert len(Person.asked) == 8 and len(list(directory.glob("annotations*.csv"))) == 2  # those before are kept
+    stop = 0
+    assert named() == directory and len(Person.asked) == 10  # the one that was answered is not asked again
+    with pytest.raises(ValueError, match="class names must be different words"):
+        named(("cat", "cat"))
+    with pytest.raises(ValueError, match="names went to its own images alone"):
+        finished.read(directory)
 
 
 def test_what_is_refused(digits):

@@ -240,6 +240,25 @@ def test_what_is_saved_and_exported_is_what_was_fitted(fitted, blobs, tmp_path):
     assert "kmeans" in served.signatures
 
 
+def test_a_feature_that_is_the_same_for_all_images_says_nothing(blobs):
+    images = blobs[0].copy()
+    images[:, :4, :4] = 7  # one patch, whose mean is a feature of the small backbone
+    method = SCAN(**FROZEN).fit(images, progress=False)
+    z = method.transform(images)
+    same = np.flatnonzero(z.std(axis=0) == 0)
+    assert 0 < len(same) < z.shape[1]
+    p = method.predict_proba(images)
+    assert np.isfinite(p).all() and len(np.unique(method.labels_)) > 1
+    kernel, _ = method.assigners_["scan"].get_weights()
+    assert (kernel[same] == 0).all() and (kernel != 0).any()
+
+
+def test_no_epoch_of_a_stage_leaves_no_history(blobs, tmp_path):
+    settings = {**FROZEN, "epochs": 0, "self_labelling_epochs": 0}
+    method = SCAN(**settings).fit(blobs[0], directory=tmp_path, progress=False)
+    assert method.n_iter_ == 0 and not list(tmp_path.glob("*.csv")) and len(method.stages_) == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -98,6 +98,24 @@ def test_what_the_reconstruction_brings_by_hand():
         assert supervision._without_reconstruction(pd.DataFrame(missing)) == []
 
 
+def test_what_is_recorded_with_other_settings_is_due_again(root):
+    assert markdown.outdated(FASHION, root) == ""
+    path = root / "runs" / "fashion-dcec" / "sup-0.01" / "seed-1" / "result.json"
+    found = json.loads(path.read_text())
+    found["settings"]["filters"] = [8, 8, 8]
+    path.write_text(json.dumps(found))
+    said = markdown.outdated(FASHION, root)
+    assert said.endswith("due again, with filters 8, 8, 8: `make fashion-dcec SUP=0.01 SEED=1`.")
+    assert said in tables.page(FASHION, root)
+    found["settings"] = {**found["settings"], "filters": [32, 64, 128], "gone": 7}  # a setting that there is no more
+    path.write_text(json.dumps(found))
+    assert markdown.outdated(FASHION, root) == ""
+    # a weight of the dot product's term has no effect on layers that compare: no run is due again for it
+    scores = {"ari_kmeans": 0.1, "ari_mixture": 0.1}
+    record(root, "cifar-representation", "paper", 0, {"regularisation": 0.1}, scores)
+    assert markdown.outdated(TABLES["cifar-encodings"], root) == ""
+
+
 def test_supervision_for_people(root):
     page = supervision.page(FASHION, root)
     assert "| 1 % | 1 | 1 | 0.7200 ± 0.0283 | 0.7371 | -0.0171 |" in page

@@ -50,6 +50,9 @@ def read_folder(
     if unread:
         keep = _readable(folder, files, unread, broken)
         files, labels = [files[i] for i in keep], [labels[i] for i in keep]
+        left = sorted({*labels} - {-1})  # a class of which no image can be read is none
+        class_names = tuple(class_names[label] for label in left)
+        labels = [left.index(label) if left else -1 for label in labels]
     if not grayscale and all((image == image[..., :1]).all() for image in images):
         images = images[..., :1] if isinstance(images, np.memmap) else images[..., :1].copy()
     inside = tuple(file.relative_to(folder).as_posix() for file in files)

@@ -155,7 +155,8 @@ _BEYOND["fixmatch"] = {
 }  # fmt: skip
 _LONGER = {"iterations": 12_000}  # in less time than SDCEC takes with its pretraining
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
-    "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "quick": {"ways": ("svm", "poisson")},
+    "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC",
+    "quick": {"ways": ("svm", "poisson"), "pretraining_epochs": 3},
     "settings": {"n_init": 1, "n_components": 5},
     "options": {"SUP": "supervision", "LABELS": "labels_per_class", "FEATURES": "features", **_RUN},
 }  # fmt: skip

@@ -20,6 +20,11 @@ from deepcluster_tf.files import read_npz, replacing, require_writable, sweep
 from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
+NOT_KEPT = {  # protocols whose runs keep another model than gave their clusters, and why
+    "classified": "its classifiers are gone; what they said of its own images is there for make sort",
+    "peers": "ClustPy's model is gone; its clusters of the run's own images are there for make sort",
+    "named": "names went to its own images alone, which make sort has; for others, make fixmatch and make name",
+}
 NOWHERE = "none"  # the folder of images that were not among those clustered
 
 
@@ -30,7 +35,7 @@ def read(directory: Path) -> tuple[dict, object]:
         directory: the run's folder.
 
     Raises:
-        ValueError: the folder holds no run that was completed here.
+        ValueError: the folder holds no run that was completed here, or one of which no model is kept.
     """
     if not is_finished(directory):
         raise ValueError(
@@ -38,6 +43,8 @@ def read(directory: Path) -> tuple[dict, object]:
             "model.weights.h5 that it tells of; run its experiment first, as make fashion-dcec SUP=0.01 does"
         )
     result = results.read_result(directory)
+    if reason := NOT_KEPT.get(result["protocol"]):
+        raise ValueError(f"{directory} holds no model of its clusters: {reason}")
     kind = experiments.get(result["experiment"]).method_class()
     method = kind(**{name: value for name, value in result["settings"].items() if name in kind.defaults()})
     learned = {"classes": result["classes"]} if "classes" in result else {}
@@ -278,6 +285,8 @@ def sort(
     names = dict(enumerate(given)) if by == "class" else {}
     if by == (usual or columns[0]):  # the clusters that `predict` gives
         names = cluster_names(directory, result)
+    if result["protocol"] == "classified":
+        names = dict(enumerate(result["class_names"]))
     places = _places(table[by], names)
     pairs = [(folder / file, to / place / file) for file, place in zip(table["file"], places)]
     for source, target in pairs:  # all of them, before the first is made

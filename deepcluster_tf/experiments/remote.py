@@ -81,7 +81,7 @@ def run_all(
                 job = waiting.pop(done)
                 try:
                     _write(job.directory, ray.get(done))
-                except ray.exceptions.RayError as error:
+                except (ray.exceptions.RayError, ValueError, OSError) as error:  # the latter where it is written here
                     cause = getattr(error, "cause", None) or error
                     reason = " ".join(str(cause).split())[:300]
                     failed.append(f"{job.command} ({reason})")

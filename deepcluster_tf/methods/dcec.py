@@ -113,6 +113,9 @@ class DCEC(Method):
         self.clustering_ = ClusteringLayer(self.n_clusters, name="assignments")
         self.clustering_.build((None, dim))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "classes_")  # an autoencoder alone has no clusters
+
     def _view(self) -> keras.Model | None:
         return slight_view(self.seed) if self.views == "slight" else None
 
@@ -161,12 +164,17 @@ class DCEC(Method):
         iterations = self.pretraining_epochs * steps
         self.pretraining_history_ = self._train(model, rows, steps, iterations, directory, "pretraining", progress)
         self._callbacks = ()
-        self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
+        self._take_autoencoder()
         return self
+
+    def _take_autoencoder(self) -> None:
+        """Let `fit` begin with the networks as they are; the clusters of an earlier fit are gone with its networks."""
+        self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
+        vars(self).pop("classes_", None)
 
     def save_autoencoder(self, path: Path | str) -> None:
         """Write the weights of encoder and decoder to one `.weights.h5` file; a NotFittedError if there are none."""
-        self._require_fitted()
+        self._require_fitted(whole=False)
         checkpoints.save_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
 
     @whole_or_nothing
@@ -182,7 +190,7 @@ class DCEC(Method):
         """
         self._build(image_shape)
         checkpoints.load_weights(keras.Sequential([self.encoder_, self.decoder_]), path)
-        self._autoencoder = self.encoder_.get_weights() + self.decoder_.get_weights()
+        self._take_autoencoder()
         return self
 
     # ------------------------------------------------------------------ phase 2: clustering
@@ -341,8 +349,8 @@ class DCEC(Method):
 
     def predict_proba(self, images: Images) -> np.ndarray:
         """Soft assignments q, float32 (n, n_clusters), of images (n, height, width, channels)."""
-        embeddings = self.transform(images)
-        return ops.convert_to_numpy(self.clustering_(embeddings))
+        self._require_fitted()
+        return ops.convert_to_numpy(self.clustering_(self.transform(images)))
 
     def predict(self, images: Images) -> np.ndarray:
         """Cluster ids, int64 (n,), of images (n, height, width, channels)."""

@@ -120,11 +120,17 @@ class FixMatch(EncodingMethod):
         found = clustering.N2D(n_clusters=self.n_clusters, seed=self.seed).fit(pixels, bar)
         return {"labels": found.labels_, "density": found.density_}
 
+    def _cluster(self, images, progress):
+        super()._cluster(images, progress)
+        self.notices_ += self._found
+
     # ------------------------------------------------------------------ learning
 
     def _learn(self, images, directory, progress, strategy):
         told = self._take_labels(self._labels, len(images))
         labels, shares = self._known(images, told, self._shared, progress)
+        missing = np.flatnonzero(shares == 0)
+        self._found = [f"no label names cluster {cluster}, so that nothing is learned of it" for cluster in missing]
         if directory:
             checkpoints.claim(directory, self._made_of(), images=images, labels=labels)
         self._build(images.shape[1:])
@@ -196,14 +202,14 @@ def answers(p, labels, mean, shares, confidence: float):
     Args:
         p: float (n, n_clusters), answers; rows sum to 1.
         labels: int (n,), -1 where unknown.
-        mean: float (n_clusters,), the mean of the answers so far, positive.
+        mean: float (n_clusters,), the mean of the answers so far; where it is 0, no answer counts.
         shares: float (n_clusters,), of the classes as far as known.
         confidence: above which an answer counts.
 
     Returns:
         float (n, n_clusters), one-hot, and float (n,), 1 where the label is known or the answer counts, else 0.
     """
-    aligned = p * shares / mean
+    aligned = ops.divide_no_nan(p * shares, mean)
     aligned = ops.divide_no_nan(aligned, ops.sum(aligned, axis=1, keepdims=True))
     targets = ops.one_hot(ops.argmax(aligned, axis=1), p.shape[1], dtype=p.dtype)
     sure = ops.logical_or(labels >= 0, ops.max(aligned, axis=1) > confidence)

@@ -306,14 +306,15 @@ class SCAN(BackboneMethod):
         history = self._train(model, rows, steps, epochs * steps, place, stage, progress)
         self.history_ += [{"stage": stage, **row} for row in history]
         self.n_iter_ += epochs * steps
-        if place:
+        if place and history:
             copy(place / "history.csv", directory / f"{stage}.csv")
 
     def _keep(self, stage: str, p: np.ndarray) -> None:
         """Take over the head."""
         kernel, bias = self._head
         if self._frozen:  # the head that is kept sees features as they are
-            mean, deviation = (np.reshape(w, -1) for w in (self._normal.mean, ops.sqrt(self._normal.variance)))
+            mean, deviation = (np.array(w).reshape(-1) for w in (self._normal.mean, ops.sqrt(self._normal.variance)))
+            deviation[deviation <= keras.config.epsilon()] = np.inf  # what is the same for all images says nothing
             kernel, bias = kernel / deviation[:, None], bias - (mean / deviation) @ kernel
         self.assigners_["scan"].set_weights([kernel, bias])
         self._note(stage, p)

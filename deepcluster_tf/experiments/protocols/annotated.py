@@ -44,7 +44,7 @@ class Annotated(Protocol):
         if self.threshold != SURE:
             settings["threshold"] = self.threshold
         if self.class_names:
-            settings["classes"] = _short("\n".join(self.class_names).encode())  # of any length, and with any sign
+            settings["classes"] = digest_of_names(self.class_names)
         if self.annotator == "file":
             settings["answers"] = _short(Path(self.answers).read_bytes())
         return settings
@@ -58,8 +58,7 @@ class Annotated(Protocol):
             raise ValueError(f"THRESHOLD is the reader's: it has no effect on ANNOTATOR={self.annotator}, leave it out")
         if self.port and self.port < 1024:
             raise ValueError(f"the port (PORT) must be in 1024..65535; received {self.port}")
-        if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
-            raise ValueError(f"class names must be different words; received {', '.join(map(repr, self.class_names))}")
+        require_names(self.class_names)
 
     @property
     def packages(self) -> list[str]:
@@ -83,10 +82,7 @@ class Annotated(Protocol):
             )
         if len(self._names) < 2:
             raise ValueError(f"{dataset.name} has no classes: expected CLASSES=name,name,... with two names or more")
-        if broken := [name for name in self._names if not name.isprintable()]:
-            raise ValueError(
-                f"class names must be words that can be printed, for a file of answers; received {broken[0]!r}"
-            )
+        require_names(self._names)
         if self.annotator == "reader" and not known:
             raise ValueError(
                 "a reader learns from labelled images, and these have none: use ANNOTATOR=browser, or file with ANSWERS"
@@ -204,6 +200,21 @@ def _naming(history: list[dict]) -> dict[str, float]:
     before = [0, *(row["annotations"] for row in history)]
     asked = [row for row, shown in zip(history, before) if row["annotations"] > shown]
     return {name: float(np.mean([row[name] for row in asked])) for name in ("clusters", "named", "weight") if asked}
+
+
+def require_names(names: tuple[str, ...]) -> None:
+    """Refuse names of classes of which two are the same, or that a file of answers cannot hold; raises ValueError."""
+    if len(set(names)) != len(names) or "" in names:
+        raise ValueError(f"class names must be different words; received {', '.join(map(repr, names))}")
+    if broken := [name for name in names if not name.isprintable()]:
+        raise ValueError(
+            f"class names must be words that can be printed, for a file of answers; received {broken[0]!r}"
+        )
+
+
+def digest_of_names(names: tuple[str, ...]) -> str:
+    """What stands for names of classes in the name of a run, whose length and signs are limited."""
+    return _short("\n".join(names).encode())
 
 
 def _short(content: bytes) -> str:

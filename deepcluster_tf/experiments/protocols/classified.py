@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from deepcluster_tf import clustering, datasets, metrics
-from deepcluster_tf.experiments import results
+from deepcluster_tf import clustering, datasets, experiments, metrics
+from deepcluster_tf.experiments import results, running
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.experiments.protocols.labels import measure, supervised_labels
 from deepcluster_tf.experiments.protocols.pretraining import begin
-from deepcluster_tf.methods import DCEC
 from deepcluster_tf.settings import setting
 
 WAYS = ("svm", "logistic", "poisson")
@@ -35,6 +34,7 @@ class Classified(Protocol):
         "what the classifiers see: the pixels, or the embeddings of the autoencoder with which SDCEC begins",
         choices=("pixels", "autoencoder"),
     )
+    pretraining_epochs: int = setting(0, "of that autoencoder; 0 for as many as SDCEC's", low=0)
     ways: tuple[str, ...] = setting(("svm", "logistic", "poisson"), "the classifiers")
 
     @property
@@ -67,7 +67,7 @@ class Classified(Protocol):
         found["seconds"] = {**method.seconds_, "training": round(sum(row["seconds"] for row in method.history_), 1)}
         z, k = method.transform(dataset.images), len(dataset.class_names)
         if self.features == "autoencoder":
-            z, found["autoencoder"] = _embedded(dataset.images, data, method.seed, how["progress"], how["strategy"])
+            z, found["autoencoder"] = self._embedded(dataset.images, data, method.seed, **how)
         for by in tqdm(self.ways, "classifying", disable=not how["progress"], leave=False, unit="way"):
             start = time.perf_counter()
             classes = classify(by, z, self._labels, k, by if how["progress"] else None)
@@ -77,15 +77,17 @@ class Classified(Protocol):
             if (dataset.labels >= 0).all():
                 found["metrics"] |= measure(dataset.labels, self._labels, classes, by)
                 rest = self._labels < 0
-                found["confusion"][by] = metrics.confusion(dataset.labels[rest], classes[rest], None, k).tolist()
+                found["confusion"][by] = metrics.confusion(dataset.labels[rest], classes[rest], k, k).tolist()
         return found
 
-
-def _embedded(images: np.ndarray, data: str, seed: int, progress: bool, strategy) -> tuple[np.ndarray, dict]:
-    """The embeddings with which SDCEC begins, float32 (n, d), and the record of their autoencoder."""
-    method = DCEC(seed=seed)
-    record = begin(method, images, data, progress=progress, strategy=strategy)
-    return method.transform(images), {**record, "scratch": False}
+    def _embedded(self, images, data: str, seed: int, shared: Path, **how) -> tuple[np.ndarray, dict]:
+        """The embeddings with which SDCEC begins, float32 (n, d), and the record of their autoencoder."""
+        own = experiments.EXPERIMENTS.get(f"{data}-dcec") or experiments.get("dcec")
+        dcec, _ = running.prepare(own, {"seed": seed})
+        vars(dcec).update(running.budget(own, dcec, len(images), {}, quick=False))
+        dcec.pretraining_epochs = self.pretraining_epochs or dcec.pretraining_epochs
+        record = begin(dcec, images, data, **how)
+        return dcec.transform(images), {**record, "scratch": False}
 
 
 def classify(by: str, z: np.ndarray, labels: np.ndarray, n_classes: int, progress: str | None = None) -> np.ndarray:

@@ -135,7 +135,7 @@ class Clusterings(Protocol):
             if known and starts:  # the likeliest first
                 found["starts"][by] = [metrics.scores(classes[some], each)["acc"] for each in starts]
             if known and len(clusters) == n and by in method.assigners_:
-                counts = metrics.confusion(classes, clusters, None, method.n_clusters)
+                counts = metrics.confusion(classes, clusters, len(dataset.class_names), method.n_clusters)
                 found["confusion"][by] = counts.tolist()
             if known:
                 found["metrics"] |= _scores(classes[some], clusters, by, curve, len(clusters) == n)

@@ -51,7 +51,7 @@ class Encodings(Protocol):
                     found["notices"].append(f"{by} leaves {np.sum(sizes == 0)} clusters without {where} images")
                 if (classes >= 0).all():
                     found["metrics"] |= _scores(classes, clusters, by, where)
-                    counts = metrics.confusion(classes, clusters, None, method.n_clusters)
+                    counts = metrics.confusion(classes, clusters, len(dataset.class_names), method.n_clusters)
                     found["confusion"][f"{by}_{where}"] = counts.tolist()
         rows = dataset.test if len(dataset.images[dataset.test]) else dataset.train
         found["arrays"] = {"pictures": pictures.reconstructions(method, dataset.images[rows], dataset.labels[rows])}

@@ -14,9 +14,9 @@ import numpy as np
 
 from deepcluster_tf import clustering, datasets, metrics
 from deepcluster_tf.annotation import Question
-from deepcluster_tf.annotation.ledger import Ledger
+from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.experiments import results
-from deepcluster_tf.experiments.protocols.annotated import SURE, kept_reader
+from deepcluster_tf.experiments.protocols.annotated import SURE, digest_of_names, kept_reader, require_names
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import locked
 from deepcluster_tf.fitting import checkpoints
@@ -45,8 +45,12 @@ class Named(Protocol):
     @property
     def named(self) -> dict:
         """What the run's variant and its record name beside the method's settings."""
-        threshold = {"threshold": self.threshold} if self.threshold != SURE else {}
-        return {"pictures": self.pictures, "annotator": self.annotator, **threshold}
+        found = {"pictures": self.pictures, "annotator": self.annotator}
+        if self.threshold != SURE:
+            found["threshold"] = self.threshold
+        if self.class_names:
+            found["classes"] = digest_of_names(self.class_names)
+        return found
 
     @property
     def packages(self) -> list[str]:
@@ -61,6 +65,7 @@ class Named(Protocol):
         self._names = dataset.class_names if known else self.class_names
         if len(self._names) < 2:
             raise ValueError(f"{dataset.name} has no classes: expected CLASSES=name,name,... with two names or more")
+        require_names(self._names)
         if self.annotator == "reader" and not known:
             raise ValueError("a reader learns from labelled images, and these have none: expected ANNOTATOR=browser")
         if self.annotator == "browser":
@@ -83,7 +88,7 @@ class Named(Protocol):
         found.fit(method.transform(dataset.images), bar)
         seconds = {"n2d": round(time.perf_counter() - start, 1), **method.seconds_}
         seconds["training"] = round(sum(row["seconds"] for row in method.history_), 1)
-        answers, ledger = self._ask(dataset, data, found, work.parent / "annotations.csv", how["progress"])
+        answers, ledger = self._ask(dataset, data, found, work, again, how["progress"])
         classes = spread(found.probabilities_, answers)
         return {
             "class_names_given": list(self._names),
@@ -95,8 +100,13 @@ class Named(Protocol):
             "clusters": {"class": np.array(self._names)[classes]} if dataset.files else {},
         }
 
-    def _ask(self, dataset, data, found, path: Path, progress: bool) -> tuple[np.ndarray, Ledger]:
+    def _ask(self, dataset, data, found, work: Path, again: bool, progress: bool) -> tuple[np.ndarray, Ledger]:
         """The class of each cluster, int (pictures,), -1 where none was seen, and the ledger of the answers."""
+        path = work.parent / "annotations.csv"
+        elsewhere = (work.parent / "result.json").exists() and not work.exists()  # finished there, as in a fresh clone
+        work.mkdir(parents=True, exist_ok=True)
+        if path.exists() and self.annotator == "browser" and (again or elsewhere):
+            path.rename(free_name(path))  # a person is asked anew, and the answers before are kept
         if self.annotator == "reader":
             rows = np.arange(len(dataset.images))[dataset.train]
             path.unlink(missing_ok=True)  # it gives the same answers again

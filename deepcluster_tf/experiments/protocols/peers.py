@@ -69,7 +69,7 @@ class Peers(Protocol):
             for name, value in metrics.scores(dataset.labels, clusters).items():
                 which = f"all {len(clusters):,} images" + HOW.get(name, "")
                 record["metrics"][f"{name}_peer"] = {"value": value, "protocol": which, "n": len(clusters)}
-            counts = metrics.confusion(dataset.labels, clusters, None, method.n_clusters)
+            counts = metrics.confusion(dataset.labels, clusters, len(dataset.class_names), method.n_clusters)
             record["confusion"]["peer"] = counts.tolist()
         return record
 
@@ -108,12 +108,13 @@ def environment(packages: tuple[str, ...], directory: Path) -> Path:
         ValueError: pip could not install them.
     """
     python, made = directory / "bin" / "python", directory / "packages.txt"
-    if made.exists() and made.read_text() == "\n".join(packages):
-        return python
-    tqdm.write(f"installing {', '.join(packages)} into {directory} (some minutes) ...", file=sys.stderr)
-    venv.create(directory, clear=True, with_pip=True)
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-    if subprocess.run(command, check=False).returncode:
-        raise ValueError(f"pip could not install {', '.join(packages)}: expected a network or a package mirror")
-    made.write_text("\n".join(packages))
+    with files.locked(directory.with_name(f"{directory.name}-lock"), wait=True):  # the folder itself may be made anew
+        if made.exists() and made.read_text() == "\n".join(packages):
+            return python
+        tqdm.write(f"installing {', '.join(packages)} into {directory} (some minutes) ...", file=sys.stderr)
+        venv.create(directory, clear=True, with_pip=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+        if subprocess.run(command, check=False).returncode:
+            raise ValueError(f"pip could not install {', '.join(packages)}: expected a network or a package mirror")
+        made.write_text("\n".join(packages))
     return python

@@ -70,7 +70,8 @@ def autoencoder(method, images: np.ndarray, directory: Path, progress: bool = Tr
     provenance = machine.provenance()
     method.pretrain(images, directory=directory / "work", progress=progress, strategy=strategy)
     method.save_autoencoder(weights)
-    copy(directory / "work" / "history.csv", directory / "history.csv")
+    if method.pretraining_history_:
+        copy(directory / "work" / "history.csv", directory / "history.csv")
     record = {
         "images_sha256": checkpoints.digest(images),
         "weights_sha256": sha256(weights),

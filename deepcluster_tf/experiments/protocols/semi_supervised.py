@@ -68,6 +68,6 @@ class SemiSupervised(Protocol):
             found["metrics"] = scores = measure(dataset.labels, self._labels, method.labels_)
             for name in ("acc", "nmi", "ari", "purity"):
                 scores[f"{name}_initial"] = {**scores[name], "value": method.history_[0][name]}
-            counts = metrics.confusion(dataset.labels, method.labels_, None, method.n_clusters)
+            counts = metrics.confusion(dataset.labels, method.labels_, len(dataset.class_names), method.n_clusters)
             found["confusion"] = counts.tolist()
         return found

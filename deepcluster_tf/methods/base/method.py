@@ -87,13 +87,13 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """The steps of one of the epochs that a setting of this name counts, with n images."""
         return max(n // self.batch_size, 1) if self.whole_batches else -(-n // self.batch_size)
 
-    def _require_fitted(self) -> None:
-        """Refuse what needs a fitted model.
+    def _require_fitted(self, whole: bool = True) -> None:
+        """Refuse what needs a fitted model, or, where not the whole is needed, its networks.
 
         Raises:
             sklearn.exceptions.NotFittedError: there is none yet.
         """
-        if not hasattr(self, "encoder_"):
+        if not hasattr(self, "encoder_") or whole and not self.__sklearn_is_fitted__():
             raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit or load first")
 
     def get_params(self, deep: bool = True) -> dict:
@@ -141,7 +141,6 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, images: Images) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
-        self._require_fitted()
         return self._embed(self._given(images))
 
     def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
@@ -156,7 +155,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def _given(self, images) -> np.ndarray:
         """Images for the fitted model, as it uses them; a ValueError if they are not of its shape."""
-        self._require_fitted()
+        self._require_fitted(whole=False)
         return given.images_of(images, self.encoder_.input_shape[1:])
 
     def _take_labels(self, labels, n: int) -> np.ndarray:

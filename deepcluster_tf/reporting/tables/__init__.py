@@ -11,7 +11,7 @@ from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, Table, results
 from deepcluster_tf.files import replacing, sweep
 from deepcluster_tf.reporting.tables import counting, times
-from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill
+from deepcluster_tf.reporting.tables.markdown import deviations, experiments_of, fill, outdated
 from deepcluster_tf.reporting.tables.summary import summary
 
 __all__ = ["deviations", "fill", "page", "summary", "write_all", "write_pages"]
@@ -46,7 +46,9 @@ def page(table: Table, root: Path | None = None) -> str:
     """A table for people, and where its figures are: their files begin with its name or with its experiments'."""
     of = [experiment.name for experiment in experiments_of(table)]
     drawn = ", ".join(f"`{each}*`" for each in dict.fromkeys([table.name, *of]))
-    return f"{_kind(table).page(table, root)}\nFigures: [results/figures](../figures), {drawn}\n"
+    said = outdated(table, root)
+    due = f"\n{said}\n" if said else ""
+    return f"{_kind(table).page(table, root)}{due}\nFigures: [results/figures](../figures), {drawn}\n"
 
 
 def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
@@ -82,9 +84,14 @@ def write_pages(readme: Path, root: Path | None = None) -> list[Path]:
     return pages
 
 
+def _brief(table: Table, root: Path) -> str:
+    """A table's rows alone, and below them which are of other settings than now."""
+    return "\n\n".join(filter(None, (_kind(table).readme(table, root), outdated(table, root))))
+
+
 def _contents(root: Path) -> dict[str, Callable[[], str]]:
     """What a page's comment may ask for -> what makes it."""
-    found = {f"table {name}": lambda table=table: _kind(table).readme(table, root) for name, table in TABLES.items()}
+    found = {f"table {name}": lambda table=table: _brief(table, root) for name, table in TABLES.items()}
     for method in {experiment.method_class() for experiment in experiments.EXPERIMENTS.values()}:
         name = method.__module__.rpartition(".")[2]
         found[f"deviations {name}"] = lambda method=method: "\n".join(deviations(method))

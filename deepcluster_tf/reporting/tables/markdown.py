@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import Experiment, Table, running
+from deepcluster_tf.experiments import Experiment, Row, Table, running
 
 DASH = "–"
 
@@ -64,6 +65,38 @@ def notices(of: Table, root: Path | None) -> list[str]:
         if run["notices"]
     ]
     return ["What went otherwise than planned:", "", *lines, ""] if lines else []
+
+
+def outdated(of: Table, root: Path | None) -> str:
+    """The runs of rows that were recorded with other settings than such a run has now, in a sentence, or ""."""
+    found = {}
+    for row in (*of.rows, *of.drawn):
+        experiment = experiments.get(row.experiment)
+        method, protocol = running.prepare(experiment, row.settings)
+        now = json.loads(json.dumps({**protocol.named, **method.get_settings()}))
+        for run in running.runs_of(row, root):
+            then = {name: value for name, value in run["settings"].items() if value != now.get(name) and name != "seed"}
+            said = [f"{name} {_plain(value)}" for name, value in then.items() if _matters(row, name, value)]
+            if said:
+                seed = {"seed": run["seed"]} if run["seed"] else {}
+                command = experiment.command({**row.settings, **seed})
+                found.setdefault(", ".join(said), {})[f"`{command}`"] = None
+    listed = "; ".join(f"with {said}: {', '.join(commands)}" for said, commands in found.items())
+    return f"Recorded with other settings than now, and due again, {listed}." if found else ""
+
+
+def _matters(row: Row, name: str, value: object) -> bool:
+    """Whether a setting has an effect on a row's runs: where it has none, another value is refused."""
+    try:
+        value = tuple(value) if isinstance(value, list) else value
+        running.prepare(experiments.get(row.experiment), {**row.settings, name: value})
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def deviations(method: type) -> list[str]:
