@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
-from deepcluster_tf import machine
+from deepcluster_tf import experiments, machine
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.sweep import Job
 from deepcluster_tf.files import locked, replacing
@@ -81,6 +81,7 @@ def run_all(
                 job = waiting.pop(done)
                 try:
                     _write(job.directory, ray.get(done))
+                    _forget(job, storage)
                 except (ray.exceptions.RayError, ValueError, OSError) as error:  # the latter where it is written here
                     cause = getattr(error, "cause", None) or error
                     reason = " ".join(str(cause).split())[:300]
@@ -127,7 +128,7 @@ def connect(address: str, code: Path):
 
 def carry_out(experiment: str, settings: dict, storage: str | None, data_dir: str | None) -> dict[str, bytes]:
     """One job, on a node: the same run as at home, in a folder of its own; returns its files by name."""
-    from deepcluster_tf import experiments, fitting
+    from deepcluster_tf import fitting
     from deepcluster_tf.experiments import running
 
     fitting.start()
@@ -167,9 +168,8 @@ def _lend(shipped: Path, root: Path) -> None:
                     part.write_bytes(path.read_bytes())
 
 
-@contextlib.contextmanager
-def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None]:
-    """Fetch what an earlier attempt left at a URL, copy the folder there again and again, and remove it in the end."""
+def _archive(experiment, settings: dict, url: str) -> tuple:
+    """The storage at a URL, and where in it the archive of a task's folder is."""
     from pyarrow import fs
 
     from deepcluster_tf.experiments import running
@@ -177,7 +177,23 @@ def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None
     system, base = fs.FileSystem.from_uri(url)
     seed = settings.get("seed", 0)
     name = f"{experiment.name}-{running.variant(experiment, *running.prepare(experiment, settings))}-seed-{seed}"
-    kept = f"{base.rstrip('/')}/{name}.tar"
+    return system, f"{base.rstrip('/')}/{name}.tar"
+
+
+def _forget(job: Job, storage: str | None) -> None:
+    """Remove a task's archive, now that its run is recorded here."""
+    if storage and "://" in storage:
+        system, kept = _archive(experiments.get(job.experiment), job.settings, storage)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(kept)
+
+
+@contextlib.contextmanager
+def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None]:
+    """Fetch what an earlier attempt left at a URL, and copy the folder there again and again, and in the end."""
+    from pyarrow import fs
+
+    system, kept = _archive(experiment, settings, url)
     if system.get_file_info(kept).type != fs.FileType.NotFound:
         with system.open_input_stream(kept) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             archive.extractall(root, filter="data")
@@ -195,9 +211,8 @@ def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None
     finally:
         stop.set()
         thread.join()
-        if sys.exc_info()[0] is None:
-            with contextlib.suppress(FileNotFoundError):
-                system.delete_file(kept)
+        with contextlib.suppress(OSError):  # the finished run, until it is recorded where it was asked for
+            _push(root, system, kept)
 
 
 def _push(root: Path, system, kept: str) -> None:
