@@ -56,6 +56,16 @@ def test_how_many_are_labelled_by_hand():
     assert fixmatch.labelled_count(200, 256, 0.5) == 200  # more than half were asked for
 
 
+def test_no_side_shrinks_to_one_place():
+    given = (1, 2, 1, 2, 1, 2)
+    assert fixmatch.strides_of(28, 6, given) == given == fixmatch.strides_of(32, 6, given)  # 28, 14, 7, 4
+    assert fixmatch.strides_of(8, 6, given) == (1, 2, 1, 2, 1, 1)  # 8, 4, 2, and not 1
+    assert fixmatch.strides_of(8, 4, (2,)) == (2, 2, 1, 1) and fixmatch.strides_of(10, 2, (1, 2, 3)) == (1, 2)
+    method = FixMatch(filters=(4,) * 6)
+    method._build((8, 8, 1))
+    assert method.encoder_.get_layer("conv6").output.shape[1:3] == (2, 2)
+
+
 def test_the_most_typical_by_hand():
     clusters, density = np.array([0, 0, 0, 0, 1, 1, 2]), np.array([4.0, 1, 3, 2, 0, 5, -9])
     chosen = fixmatch.most_typical(clusters, density, 0.5)

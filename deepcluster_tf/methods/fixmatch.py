@@ -62,7 +62,9 @@ class FixMatch(EncodingMethod):
     embedding_dim: int = setting(96, "values of the encoding", low=1)
     filters: tuple[int, ...] = setting((24, 48, 48, 96, 96, 192), "of the encoder's convolutions, one each", low=1)
     strides: tuple[int, ...] = setting(
-        (1, 2, 1, 2, 1, 2), "of the convolutions; the last one holds for the rest", low=1
+        (1, 2, 1, 2, 1, 2),
+        "of the convolutions; the last one holds for the rest; 1 where a side would shrink to one place",
+        low=1,
     )
     labelled: int = setting(64, "labelled images a step, and more in place of others where many are known", low=1)
     batch_size: int = setting(192, "other images a step", low=1)
@@ -90,8 +92,9 @@ class FixMatch(EncodingMethod):
 
     def _build(self, image_shape):
         keras.utils.set_random_seed(self.seed)
+        strides = strides_of(min(image_shape[:2]), len(self.filters), self.strides)
         usual = lambda: networks.strided_encoder(
-            image_shape, self.embedding_dim, self.filters, self.strides, normalised=True, momentum=0.99
+            image_shape, self.embedding_dim, self.filters, strides, normalised=True, momentum=0.99
         )
         self.encoder_ = self._network("encoder", image_shape, usual)
         self._embed = fitting.batched(self.encoder_)
@@ -225,6 +228,21 @@ def labelled_count(least: int, step: int, share: float) -> int:
         share: of all images whose label is known, in 0..1; of the step it is the square root.
     """
     return int(np.clip(round(step * np.sqrt(share)), least, max(step // 2, least)))
+
+
+def strides_of(side: int, count: int, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of so many convolutions, the last one held for the rest, and 1 where a side would shrink to one place.
+
+    Args:
+        side: the smaller of the images.
+        count: of the convolutions.
+        strides: as given.
+    """
+    found = []
+    for stride in [*strides, *[strides[-1]] * count][:count]:
+        found.append(stride if side > stride else 1)
+        side = -(-side // found[-1])
+    return tuple(found)
 
 
 def most_typical(clusters: np.ndarray, density: np.ndarray, share: float) -> np.ndarray:

@@ -141,7 +141,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, images: Images) -> np.ndarray:
         """Embeddings, float32 (n, embedding_dim), of images (n, height, width, channels)."""
-        return self._embed(self._given(images))
+        images = self._given(images)
+        return self._embed(images)
 
     def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
         """In what clusters are counted before there is a fit: its name, and float (n, d). Here the pixels.

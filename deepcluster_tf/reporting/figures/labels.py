@@ -19,7 +19,7 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
         found: from `tables.labels.frame`.
         title: of the figure. path: the file.
     """
-    figure, axes = plt.subplots(figsize=(7.6, 5.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.6, 5.8), layout="constrained")
     lines = found.groupby("what", sort=False)
     for (what, rows), look in zip(lines, looks(len(lines))):
         rows = rows[rows["seeds"] > 0]
@@ -35,7 +35,7 @@ def curves(found: pd.DataFrame, title: str, path: Path) -> Path:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", fontsize=8)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     else:
         axes.text(0.5, 0.5, "nothing is recorded yet", ha="center", transform=axes.transAxes)
     return save(figure, path)
