@@ -92,6 +92,13 @@ class TestDeclared:
     def test_its_paper_is_declared_and_its_method_describes_itself(self, experiment):
         assert experiments.paper(experiment.paper) in PAPERS
         assert 20 < len(targets.summary(experiment)) < 120
+        assert targets.describe(experiment.name) == targets.summary(experiment)
+
+
+def test_help_tells_of_a_protocol_where_it_is_what_is_done():
+    assert "k-means" in targets.describe("mnist-raw") and "ClustPy" in targets.describe("mnist-peers")
+    assert "support vector" in targets.describe("fashion-classifier") and "named" in targets.describe("mnist-names")
+    assert targets.describe("bench-peers") == targets.describe("peers-table") != targets.describe("all-tables")
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -48,8 +48,9 @@ def describe(target: str) -> str:
     """What a target does, in a line."""
     if target in makes_own():
         return makes_own()[target]
-    if target.endswith("-table") and target.removesuffix("-table") in TABLES:
-        table = TABLES[target.removesuffix("-table")]
+    name = target.removeprefix("bench-").removesuffix("-table")
+    if target != name and name in TABLES:
+        table = TABLES[name]
         return f"every row of {table.name} ({table.where} of {table.paper}) that is not recorded yet; may take hours"
     if target in COMMANDS:
         return COMMANDS[target].__doc__.partition("\n")[0]
@@ -57,8 +58,10 @@ def describe(target: str) -> str:
 
 
 def summary(experiment: Experiment) -> str:
-    """What an experiment's method is, out of its module's docstring: nothing is imported."""
-    source = (PACKAGE / "methods" / f"{experiment.method.partition(':')[0]}.py").read_text(encoding="utf-8")
+    """What an experiment does, out of the docstring of its method's or its protocol's module: nothing is imported."""
+    rooms = {"method": ("methods", experiment.method), "protocol": ("experiments/protocols", experiment.protocol)}
+    room, where = rooms[experiment.told_by]
+    source = (PACKAGE / room / f"{where.partition(':')[0]}.py").read_text(encoding="utf-8")
     return ast.get_docstring(ast.parse(source)).partition("\n")[0].rstrip(".")
 
 

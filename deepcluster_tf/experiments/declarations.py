@@ -155,20 +155,20 @@ _BEYOND["fixmatch"] = {
 }  # fmt: skip
 _LONGER = {"iterations": 12_000}  # in less time than SDCEC takes with its pretraining
 _CLASSIFIER = {  # what plain classifiers make of the labels that others are told
-    "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC",
+    "method": "raw:Raw", "protocol": "classified:Classified", "paper": "SDCEC", "told_by": "protocol",
     "quick": {"ways": ("svm", "poisson"), "pretraining_epochs": 3},
     "settings": {"n_init": 1, "n_components": 5},
     "options": {"SUP": "supervision", "LABELS": "labels_per_class", "FEATURES": "features", **_RUN},
 }  # fmt: skip
 _PEERS = {  # the library that people would use instead
-    "method": "raw:Raw", "protocol": "peers:Peers", "paper": "SDCEC", "settings": {"n_init": 1, "n_components": 5},
-    "quick": {"pretrain_epochs": 3, "clustering_epochs": 3},
+    "method": "raw:Raw", "protocol": "peers:Peers", "paper": "SDCEC", "told_by": "protocol",
+    "settings": {"n_init": 1, "n_components": 5}, "quick": {"pretrain_epochs": 3, "clustering_epochs": 3},
     "options": {"ALGORITHM": "algorithm", "PRETRAINING": "pretrain_epochs", "EPOCHS": "clustering_epochs",
                 "CLUSTERS": "n_clusters", **_RUN},
 }  # fmt: skip
 _NAMED = {
     "method": "fixmatch:FixMatch", "protocol": "named:Named", "paper": "VAE with named clusters",
-    "quick": {"iterations": 600},
+    "told_by": "protocol", "quick": {"iterations": 600},
     "options": {"PICTURES": "pictures", "ANNOTATOR": "annotator", "THRESHOLD": "threshold", "PORT": "port",
                 "STEPS": "iterations", "FLIP": "flip", **_RUN},
 }  # fmt: skip

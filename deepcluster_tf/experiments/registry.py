@@ -72,6 +72,7 @@ class Experiment:
         quick: settings of a first look (`QUICK=1`), kept out of the tables.
         steps: a setting that counts epochs -> the training steps of a first look, and the least of the full budget on
             images of the user's own, of which there may be few. Where a user gives the setting, that holds.
+        told_by: "method" or "protocol": whose module says in its first line what is done.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Experiment:
     settings: dict = field(default_factory=dict)
     quick: dict = field(default_factory=dict)
     steps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    told_by: str = "method"
 
     def method_class(self) -> type:
         """Import and return the method's class."""

@@ -1,4 +1,4 @@
-"""Clustering on the pixels themselves: k-means and a Gaussian mixture, without any encoding (Akula).
+"""Clustering on the pixels themselves, without any encoding: k-means, a Gaussian mixture, or UMAP before it (Akula).
 
 Deviations from the paper:
 1. Its section 3.7 says that a mixture over 784 dimensions "would require heavy computation": here the mixture is fitted

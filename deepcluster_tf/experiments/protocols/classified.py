@@ -1,4 +1,4 @@
-"""What plain classifiers make of an encoding and of the same labels that a clustering was told."""
+"""Plain classifiers, told the same labels as a clustering: a support vector machine, and Poisson learning."""
 
 from __future__ import annotations
 
