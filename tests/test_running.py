@@ -107,6 +107,17 @@ def test_record(run_again, here):
     assert saved["embeddings"].shape == (1797, 10)
 
 
+def test_what_no_table_could_read_does_not_replace_a_record(run_again, here, digits):
+    directory = run_again()["directory"]
+    before = (directory / "result.json").read_bytes()
+    method = TINY.method_class()(**SMALL).load(directory / "model.weights.h5", (8, 8, 1))
+    method.n_iter_, method.converged_ = 35, False
+    what = {**json.loads(before), "cluster_sizes": ["many"]}
+    with pytest.raises(RuntimeError, match=r"seed-0 is not recorded, by a defect of this program: result.cluster_size"):
+        running.record(directory, what, digits, method)
+    assert (directory / "result.json").read_bytes() == before
+
+
 def test_recorded_metrics_are_those_of_the_model(run_again, digits):
     result = run_again()
     method = TINY.method_class()(**SMALL)

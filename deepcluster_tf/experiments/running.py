@@ -12,7 +12,7 @@ import pandas as pd
 
 from deepcluster_tf import datasets, experiments, fitting, machine, networks
 from deepcluster_tf.annotation.ledger import free_name
-from deepcluster_tf.experiments import Experiment, Row, counting, results
+from deepcluster_tf.experiments import Experiment, Row, counting, results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import copy, locked, replacing, require_utf8, require_writable, sha256, sweep, write_json
 from deepcluster_tf.fitting import checkpoints
@@ -246,6 +246,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
 
     Raises:
         OSError: it could not be recorded; checkpoints are kept.
+        RuntimeError: it is not what `schema` asks of a record; checkpoints and the earlier record are kept.
     """
     arrays, clusters = what.pop("arrays", {}), what.pop("clusters", {})
     model = directory / "model.weights.h5"
@@ -279,5 +280,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     for log in sorted((directory / "work").glob("*.csv")):
         copy(log, directory / log.name)
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
+    if fault := schema.fault(json.loads(json.dumps(result))):  # no table could be made beside it
+        raise RuntimeError(f"{directory} is not recorded, by a defect of this program: {fault}. Its work is kept there")
     write_json(directory / "result.json", result)  # last: with it, the run is finished on this machine
     return result

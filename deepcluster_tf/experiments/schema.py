@@ -23,13 +23,17 @@ def require(path: Path, record: dict, part: str = "") -> None:
         ValueError: a key is missing, a value is of another type, or two lists do not fit; names the file, the place
             in it, and what was expected.
     """
+    if wrong := fault(record, part):
+        raise ValueError(f"{path} is incomplete or altered ({wrong}): restore it from git, or remove it")
+
+
+def fault(record: dict, part: str = "") -> str:
+    """What keeps a record from being whole, "" where nothing does; arguments as of `require`."""
     try:
         _validator(part)(record, name_prefix=part or "result")
-        fault = "" if part else _disagreement(record)
+        return "" if part else _disagreement(record)
     except fastjsonschema.JsonSchemaValueException as error:
-        fault = error.message + ("" if error.rule == "required" else f", received {error.value!r:.80}")
-    if fault:
-        raise ValueError(f"{path} is incomplete or altered ({fault}): restore it from git, or remove it")
+        return error.message + ("" if error.rule == "required" else f", received {error.value!r:.80}")
 
 
 @functools.cache
