@@ -36,10 +36,13 @@ def confusion(classes, clusters, n_classes: int | None = None, n_clusters: int |
         int64 (n_classes, n_clusters).
 
     Raises:
-        ValueError: lengths differ, nothing given, or an id is negative.
+        ValueError: lengths differ, nothing given, or an id is negative or not below the size.
     """
     classes, clusters = _checked(classes, clusters)
-    counts = np.zeros((n_classes or classes.max() + 1, n_clusters or clusters.max() + 1), np.int64)
+    shape = (int(n_classes or classes.max() + 1), int(n_clusters or clusters.max() + 1))
+    if classes.max() >= shape[0] or clusters.max() >= shape[1]:
+        raise ValueError(f"expected ids below {shape}; received {classes.max()} and {clusters.max()}")
+    counts = np.zeros(shape, np.int64)
     np.add.at(counts, (classes, clusters), 1)
     return counts
 

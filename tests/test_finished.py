@@ -1,7 +1,9 @@
 """What is done with a finished run: new images predicted, its own sorted into folders."""
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -91,9 +93,59 @@ def test_images_are_sorted_and_nothing_is_replaced(run, tmp_path, copied):
         placed = tmp_path / "sorted" / f"{cluster} no {cluster}" / file
         assert placed.read_bytes() == (root / "photos" / file).read_bytes() and placed.is_symlink() != copied
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(ValueError, match="is there already"):
-        finished.sort(directory, tmp_path / "sorted", progress=False)
+    placed.unlink()  # as where the disk was full
+    assert finished.sort(directory, tmp_path / "sorted", copied=copied, progress=False) == counts
     assert sorted(tmp_path.rglob("*")) == before
+    for kind in (not copied, copied):
+        with pytest.raises(ValueError, match="is there already"):
+            finished.sort(directory, tmp_path / "sorted", copied=kind, progress=False)
+        placed.unlink()
+        placed.write_text("mine")  # another file of that name
+    assert placed.read_text() == "mine" and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_copy_that_does_not_fit_on_the_disk_is_not_left_there(run, tmp_path, monkeypatch):
+    def full(source, to):
+        Path(to).write_bytes(b"")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr("shutil.copyfile", full)
+        finished.sort(run[1], tmp_path / "sorted", copied=True, progress=False)
+    assert not [each for each in (tmp_path / "sorted").rglob("*.png") if not each.stat().st_size]
+    assert sum(finished.sort(run[1], tmp_path / "sorted", copied=True, progress=False).values()) == 200
+
+
+def test_the_folder_of_the_images_is_no_place_for_them(run):
+    for to in (run[0] / "photos", run[0] / "photos" / "sorted"):
+        with pytest.raises(ValueError, match="sorted images would be taken for more of them: name another TO"):
+            finished.sort(run[1], to)
+
+
+@pytest.mark.parametrize("file", ["../away.png", "/etc/away.png"])
+def test_no_file_outside_of_the_folder_is_sorted(file, run, tmp_path):
+    path = run[1] / "clusters.csv"
+    text = path.read_text()
+    first = text.splitlines()[1].partition(",")[0]
+    path.write_text(text.replace(first, file, 1))
+    try:
+        with pytest.raises(ValueError, match="expected files inside the folder of images; received .*away.png"):
+            finished.sort(run[1], tmp_path / "sorted")
+    finally:
+        path.write_text(text)
+
+
+def test_one_image_alone_is_predicted(run, digits, tmp_path):
+    save(tmp_path / "one", digits.images[:1], ["a.png"])
+    path, unread = finished.predict(run[1], tmp_path / "one", tmp_path / "one.csv", progress=False)
+    assert len(pd.read_csv(path)) == 1 and not unread
+
+
+def test_two_runs_are_exported_to_two_places(run, monkeypatch):
+    monkeypatch.chdir(run[1])
+    to = finished.export(Path())
+    assert to.name == f"{run[1].parts[-3]}-{run[1].parts[-2]}-{run[1].parts[-1]}"
+    shutil.rmtree(to)
 
 
 def test_what_cannot_be_sorted_is_refused_before_the_first_file(run, tmp_path):

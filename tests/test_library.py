@@ -314,6 +314,11 @@ def test_what_is_no_image_is_refused(images, message):
         (np.array([3, 1, -1]), [1, 0, -1], (1, 3)),  # from 1
         (["cat", None, "ant"], [1, -1, 0], ("ant", "cat")),
         (["cat", float("nan"), "cat"], [0, -1, 0], ("cat",)),
+        (["cat", -1, "ant"], [1, -1, 0], ("ant", "cat")),
+        ([-1, "cat", "ant"], [-1, 1, 0], ("ant", "cat")),
+        (np.array(["cat", -1, "ant"]), [1, -1, 0], ("ant", "cat")),  # NumPy makes words of all
+        (np.array(["cat", np.nan, "ant"]), [1, -1, 0], ("ant", "cat")),
+        ([2, -1, None], [2, -1, -1], ()),
         (np.array(["b", "a", "b"]), [1, 0, 1], ("a", "b")),
         (pd.Series(["b", pd.NA, "a"], dtype="string"), [1, -1, 0], ("a", "b")),
         (pd.Series([7, None, 9], dtype="Int64"), [0, -1, 1], (7, 9)),

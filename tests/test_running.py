@@ -73,7 +73,7 @@ def test_supervision_out_of_range_is_refused(labels, fraction, message):
 
 
 def test_mixed_precision_is_kept_apart(here):
-    from deepcluster_tf.reporting.report.overview import command
+    from deepcluster_tf.experiments.again import command
 
     small = {**SMALL, "pretraining_epochs": 1, "max_iterations": 2, "filters": (4, 4, 4), "lam": 0.01}
     tiny = Experiment(

@@ -12,6 +12,11 @@ from deepcluster_tf.experiments import TABLES
 from deepcluster_tf.settings import Settings, setting
 
 
+def _path(text: str) -> Path:
+    """A path as typed, its `~` too where the shell left it."""
+    return Path(text).expanduser()
+
+
 @dataclass(kw_only=True, eq=False)
 class Sweep(Settings):
     """Run every row that is not recorded yet, in turn; goes on where it stopped, and makes tables and figures."""
@@ -30,6 +35,8 @@ class Sweep(Settings):
     def check_settings(self) -> None:
         """Refuse what has no effect; raises ValueError."""
         super().check_settings()
+        if self.seeds is not None and self.seed is not None:
+            raise ValueError("SEEDS counts seeds from 0, SEED is one alone: give one of them")
         idle = ("strategy",) if self.ray else ("cpus", "gpus", "storage")
         for name in idle:
             if getattr(self, name) != self.defaults()[name]:
@@ -115,7 +122,7 @@ class Report(Settings):
         extras.install(["plotly", "markdown-it-py", "pdoc", "umap-learn" if self.run else "flask"])
         from deepcluster_tf.reporting import report
 
-        print(report.write_run(Path(self.run), self.data_dir) if self.run else report.write())
+        print(report.write_run(_path(self.run), self.data_dir) if self.run else report.write())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -154,7 +161,7 @@ class Export(Settings):
         start_tensorflow()
         from deepcluster_tf.experiments import finished
 
-        print(finished.export(Path(self.run), Path(self.to) if self.to else None))
+        print(finished.export(_path(self.run), _path(self.to) if self.to else None))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -172,7 +179,7 @@ class Predict(Settings):
         start_tensorflow()
         from deepcluster_tf.experiments import finished
 
-        path, unread = finished.predict(Path(self.run), Path(self.images), Path(self.to) if self.to else None)
+        path, unread = finished.predict(_path(self.run), Path(self.images), _path(self.to) if self.to else None)
         print(path if not unread else f"{path} ({unread} images could not be read)")
 
 
@@ -192,8 +199,8 @@ class Sort(Settings):
         start_tensorflow()
         from deepcluster_tf.experiments import finished
 
-        for name, count in finished.sort(Path(self.run), Path(self.to), self.by, self.copy).items():
-            print(f"{Path(self.to) / name}: {count:,} images")
+        for name, count in finished.sort(_path(self.run), _path(self.to), self.by, self.copy).items():
+            print(f"{_path(self.to) / name}: {count:,} images")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -210,13 +217,17 @@ class Name(Settings):
         """Ask, and print the names."""
         if not self.run:
             raise ValueError("name needs a run: expected RUN=results/runs/<experiment>/<variant>/seed-<n>")
+        if self.answers and self.port != self.defaults()["port"]:
+            raise ValueError("PORT is the page's, which ANSWERS takes the place of: give one of them")
         from deepcluster_tf.command import extras
 
         start_tensorflow()
         extras.install([] if self.answers else ["flask"])
         from deepcluster_tf.experiments import naming
 
-        found = naming.name(Path(self.run), self.classes, self.answers, self.port, self.data_dir)
+        found = naming.name(
+            _path(self.run), self.classes, self.answers and _path(self.answers), self.port, self.data_dir
+        )
         for cluster, name in found.items():
             print(f"cluster {cluster}: {name}")
 

@@ -91,7 +91,7 @@ def stream_folder(
     Raises:
         DataError: the folder cannot be used.
     """
-    files, _, _ = _list(folder)
+    files, _, _ = _list(folder, least=1)
     _require_utf8(folder, files)
     with tqdm(total=len(files), desc="images", unit="image", disable=not progress, delay=1) as bar:
         for start in range(0, len(files), batch_size):
@@ -110,8 +110,8 @@ def _require_utf8(folder: Path, files: list[Path]) -> None:
     """Refuse names that cannot be written into the record of a run; the folder's own is one of them."""
     for file in files:
         name = str(file.relative_to(folder.parent))
-        if name.encode(errors="ignore").decode() != name:
-            raise DataError(f"expected names in UTF-8, received {os.fsencode(file)!r}; rename it")
+        if name.encode(errors="ignore").decode() != name or "\r" in name:
+            raise DataError(f"expected names in UTF-8 of one line, received {os.fsencode(file)!r}; rename it")
 
 
 def _require_memory(size: int, at_once: int) -> None:
@@ -125,7 +125,7 @@ def _require_memory(size: int, at_once: int) -> None:
         )
 
 
-def _list(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
+def _list(folder: Path, least: int = 2) -> tuple[list[Path], list[int], tuple[str, ...]]:
     """The image files of a folder in sorted order, their labels and the class names; warns of what is skipped."""
     if not folder.is_dir():
         raise DataError(f"expected a folder of images, received {folder}, which is none; check the path")
@@ -145,9 +145,9 @@ def _list(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
             f"({files[0].name}, {next(iter(classes))}/...); move the images of one place"
         )
     found = len(files) + sum(map(len, classes.values()))
-    if found < 2:
+    if found < least:
         raise DataError(
-            f"expected at least 2 images ({', '.join(SUFFIXES)}) in {folder} or in its sub-folders, one a class, "
+            f"expected at least {least} images ({', '.join(SUFFIXES)}) in {folder} or in its sub-folders, one a class, "
             f"received {found or 'no images'}; check the path"
         )
     if skipped:

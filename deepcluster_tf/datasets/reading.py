@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
 from deepcluster_tf.files import mapped, replacing, sweep
-from deepcluster_tf.machine import is_large, memory
+from deepcluster_tf.machine import is_large, memory, processors
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
 SLOW = 2.0  # seconds of decoding from which on its result is kept
@@ -55,7 +55,7 @@ def decoded(files: list[Path], shape: tuple[int, int, int], bar: tqdm) -> Iterat
         except DataError as error:
             return error
 
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # Pillow decodes outside of Python's lock
+    pool = ThreadPoolExecutor(processors())  # Pillow decodes outside of Python's lock
     try:
         for found in pool.map(attempt, files):
             bar.update()

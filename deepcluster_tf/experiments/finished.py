@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from deepcluster_tf import datasets, experiments, fitting
 from deepcluster_tf.annotation.ledger import read_answers
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.running import is_finished
-from deepcluster_tf.files import read_npz, replacing, require_writable, sweep
+from deepcluster_tf.files import copy, read_npz, replacing, require_writable, sweep
 from deepcluster_tf.fitting import checkpoints
 
 COLUMNS = ["file", "cluster", "class", "confidence", "farther_than"]  # of what is predicted
@@ -122,7 +123,8 @@ def export(directory: Path, to: Path | None = None) -> Path:
         ValueError: the folder holds no run that was completed here, or `to` is in use.
     """
     result, method = read(directory)
-    to = to or results.ROOT / "models" / f"{result['experiment']}-{directory.parent.name}-{directory.name}"
+    whole = directory.resolve()
+    to = to or results.ROOT / "models" / f"{result['experiment']}-{whole.parent.name}-{whole.name}"
     require_writable(to.parent)
     given = read_names(directory)
     k = getattr(method, "n_classes", method.n_clusters)  # a VAE's classes are what it gives
@@ -270,12 +272,15 @@ def sort(
         the folders' names -> how many images went there.
 
     Raises:
-        ValueError: the run is of no folder, the folder or an image in it is gone, or a file is in the way.
+        ValueError: the run is of no folder, the folder or an image in it is gone, `to` is in it, or a file is in the
+            way. A copy of the same bytes, or a link to the image, is not: what was begun is gone on with.
     """
     result = results.read_result(directory)
     if not result or "folder" not in result["data"]:
         raise ValueError(f"{directory} holds no finished run on a folder of images: expected one, as make dcec makes")
     folder, given = Path(result["data"]["folder"]), result.get("class_names_given", [])
+    if to.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{to} is in {folder}, where sorted images would be taken for more of them: name another TO")
     table = _clusters(directory / "clusters.csv", result)
     columns = [name for name in table.columns if name != "file"]
     usual = result["settings"].get("assign_by")
@@ -292,15 +297,23 @@ def sort(
     for source, target in pairs:  # all of them, before the first is made
         if not source.is_file():
             raise ValueError(f"{source} is gone: expected the images where they were when the run was made")
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not _is_sorted(source, target, copied):
             raise ValueError(f"{target} is there already: expected a folder of its own for the images; name another TO")
     for source, target in tqdm(pairs, desc="sorting", unit="image", disable=not progress, delay=1):
         target.parent.mkdir(parents=True, exist_ok=True)
         if copied:
-            shutil.copy2(source, target)
-        else:
+            copy(source, target)
+            shutil.copystat(source, target)
+        elif not target.is_symlink():
             target.symlink_to(source)
     return pd.Series(places).value_counts().sort_index().to_dict()
+
+
+def _is_sorted(source: Path, target: Path, copied: bool) -> bool:
+    """Whether an image was put there already, by a call that did not come to its end."""
+    if target.is_symlink() or not copied:
+        return not copied and target.is_symlink() and target.readlink() == source
+    return target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 
 def _clusters(path: Path, result: dict) -> pd.DataFrame:
@@ -318,6 +331,8 @@ def _clusters(path: Path, result: dict) -> pd.DataFrame:
             raise ValueError(f"expected the columns {', '.join(columns)}; received {', '.join(table)}")
         if len(table) != result["data"]["n"] or not table["file"].is_unique:
             raise ValueError(f"expected a row for each of {result['data']['n']:,} images; received {len(table):,} rows")
+        if away := [file for file in table["file"] if Path(file).is_absolute() or ".." in Path(file).parts]:
+            raise ValueError(f"expected files inside the folder of images; received {away[0]}")
         for by in columns[1:]:
             table[by] = table[by].map(class_names.index if by == "class" else int)
             counts = table[by].value_counts().to_dict()

@@ -15,7 +15,7 @@ from deepcluster_tf.files import locked
 def name(
     directory: Path,
     class_names: tuple[str, ...] = (),
-    answers: str | None = None,
+    answers: Path | str | None = None,
     port: int = 8765,
     data_dir: str | None = None,
     progress: bool = True,

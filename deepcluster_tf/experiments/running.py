@@ -14,7 +14,17 @@ from deepcluster_tf import datasets, experiments, fitting, machine, networks
 from deepcluster_tf.annotation.ledger import free_name
 from deepcluster_tf.experiments import Experiment, Row, counting, results, schema
 from deepcluster_tf.experiments.protocols.base import Protocol
-from deepcluster_tf.files import copy, locked, replacing, require_utf8, require_writable, sha256, sweep, write_json
+from deepcluster_tf.files import (
+    copy,
+    locked,
+    read_json,
+    replacing,
+    require_utf8,
+    require_writable,
+    sha256,
+    sweep,
+    write_json,
+)
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.methods.base import Method
 
@@ -37,6 +47,7 @@ def prepare(experiment: Experiment, settings: dict | None = None, quick: bool = 
     for kind in (experiment.method_class(), experiment.protocol_class()):
         parts.append(kind(**{name: value for name, value in given.items() if name in kind.declared()}))
         parts[-1].check_settings()
+    parts[-1].check_given(settings or {})
     return tuple(parts)
 
 
@@ -148,13 +159,16 @@ def run(
         name, known = f"{name}-{precision}", {**known, "precision": precision}
     directory = results.run_directory(experiment.name, name if experiment.data else f"{data}-{name}", seed)
     if is_finished(directory) and not force:
-        return recorded(directory, known, method.defaults())
+        return recorded(directory, known, method.defaults(), dataset, counted)
     require_writable(directory)
     with locked(directory):
         sweep(directory)
         again = is_finished(directory)
         if again:
             unfinish(directory)
+        earlier = results.read_result(directory) or {}
+        if earlier.get("counted", {}).get("n_clusters") == getattr(method, "n_clusters", None):
+            counted = {"counted": earlier["counted"], **counted}  # as many suggested themselves, whoever asks now
         what = {
             "experiment": experiment.name,
             "paper": experiment.paper,
@@ -201,18 +215,32 @@ def unfinish(directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def recorded(directory: Path, settings: dict, usual: dict) -> dict:
-    """The result of a finished run; a ValueError if it was made with other settings than these.
+def recorded(directory: Path, settings: dict, usual: dict, dataset: datasets.Dataset, counted: dict) -> dict:
+    """The result of a finished run; a ValueError if it was made with other settings, or of images of other names.
 
     Args:
         directory: the run's folder.
         settings: those that are asked for.
         usual: the values of settings that there were not yet when it was recorded.
+        dataset: the images.
+        counted: how many clusters they suggest, where that was asked: it is recorded where it was not before.
     """
     result = results.read_result(directory)
+    if dataset.folder and result["data"].get("told", _told(dataset)) != _told(dataset):
+        raise ValueError(
+            f"{directory} records a run of these images under other names or in other classes. FORCE=1 replaces it"
+        )
     if json.loads(json.dumps({**usual, **result["settings"]})) != json.loads(json.dumps(settings)):
         raise ValueError(f"{directory} records a run of other settings: expected {settings}. FORCE=1 replaces it")
-    return {**result, "directory": directory, "fresh": False}
+    if counted and "counted" not in result:
+        write_json(directory / "result.json", {**read_json(directory / "result.json"), **counted})
+    return {**counted, **result, "directory": directory, "fresh": False}
+
+
+def _told(dataset: datasets.Dataset) -> str:
+    """A digest of what a folder tells of its images beside their pixels: the files, and the class of each."""
+    names = [dataset.class_names[label] if label >= 0 else "" for label in dataset.labels]
+    return checkpoints.digest(np.frombuffer("\0".join([*dataset.files, *names]).encode(), np.uint8))
 
 
 def load_data(
@@ -260,7 +288,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
             "n": len(dataset.images),
             "shape": list(dataset.images.shape[1:]),
             "sha256": checkpoints.digest(dataset.images),
-            **({"folder": dataset.folder} if dataset.folder else {}),
+            **({"folder": dataset.folder, "told": _told(dataset)} if dataset.folder else {}),
         },
         "class_names": list(dataset.class_names),
         "iterations": method.n_iter_,

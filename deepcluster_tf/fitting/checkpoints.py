@@ -47,6 +47,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._saved = time.monotonic()
 
 
+def flat(weights: list[np.ndarray]) -> np.ndarray:
+    """Weights in one row, (n,), for a digest of them; of no weights, an empty one."""
+    return np.concatenate([np.zeros(0, np.float32), *map(np.ravel, weights)])
+
+
 class _Memory(io.BytesIO):
     """A file in memory, for `save_weights` of Keras, which looks at how the name ends.
 

@@ -39,12 +39,12 @@ def kept_features(
         float16 (n, width), a memory map that is read only.
 
     Raises:
-        ValueError: the folder holds features of something else, or damaged ones.
+        ValueError: the folder holds features of something else, or damaged ones; or features are not within 16 bits.
         OSError: they cannot be written.
     """
     if directory is None:
         starts = tqdm(range(0, len(images), STEP), "features", disable=not progress, unit="batch")
-        return np.concatenate([np.float16(embed(images[start : start + STEP])) for start in starts])
+        return np.concatenate([_halved(embed(images[start : start + STEP])) for start in starts])
     path, index = directory / "features.npy", directory / "features.json"
     made_of = json.loads(json.dumps({**made_of, "shape": [len(images), width]}))
     with locked(directory, wait=True):
@@ -58,7 +58,7 @@ def kept_features(
                 block = images[start : start + BLOCK]
                 for first in range(0, len(block), STEP):
                     some = block[first : first + STEP]
-                    features[start + first : start + first + len(some)] = embed(some)
+                    features[start + first : start + first + len(some)] = _halved(embed(some))
                     bar.update(len(some))
                 features.flush()
                 done.append(_digest(features[start : start + BLOCK]))
@@ -104,6 +104,16 @@ def _blocks(path: Path, index: Path, made_of: dict) -> list[str]:
     if found != noted["blocks"]:
         raise ValueError(f"{path} is damaged: remove {path.parent} to make the features anew")
     return found
+
+
+def _halved(features: np.ndarray) -> np.ndarray:
+    """Features as float16; a ValueError where these cannot hold them."""
+    with np.errstate(over="ignore"):
+        halves = np.float16(features)
+    if not np.isfinite(halves).all():
+        most = np.abs(features).max()
+        raise ValueError(f"features are kept with 16 bits, up to 65,504: let the network scale them; received {most:g}")
+    return halves
 
 
 def _digest(block: np.ndarray) -> str:

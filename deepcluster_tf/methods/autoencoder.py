@@ -112,7 +112,7 @@ class Autoencoder(EncodingMethod):
         usual = lambda: encoder(image_shape, self.embedding_dim, **how, **last)
         self.encoder_ = self._network("encoder", image_shape, usual)
         dim = self.encoder_.output_shape[1]
-        self.decoder_ = self._network("decoder", (dim,), lambda: decoder(image_shape, dim, **how))
+        self.decoder_ = self._network("decoder", (dim,), lambda: decoder(image_shape, dim, **how), image_shape)
         self._embed = fitting.batched(self.encoder_)
         self._build_assigners()
 

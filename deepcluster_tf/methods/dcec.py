@@ -106,7 +106,7 @@ class DCEC(Method):
         self.encoder_ = self._network("encoder", image_shape, usual)
         dim = self.encoder_.output_shape[1]
         usual = lambda: networks.convolutional_decoder(image_shape, dim, self.filters)
-        self.decoder_ = self._network("decoder", (dim,), usual)
+        self.decoder_ = self._network("decoder", (dim,), usual, image_shape)
         if weights is not None:
             keras.Sequential([self.encoder_, self.decoder_]).set_weights(weights)
         self._embed = fitting.batched(self.encoder_)
@@ -237,13 +237,10 @@ class DCEC(Method):
             self.pretrain(images, directory=below, **how)
             self._callbacks = tuple(callbacks)
             start, self._autoencoder = self._autoencoder, None  # a second fit pretrains anew
-        if self.encoder_.input_shape[1:] != images.shape[1:]:
-            raise ValueError(
-                f"the autoencoder is for {self.encoder_.input_shape[1:]}; received {images.shape[1:]} images"
-            )
+        self._require_alike(images)
         if directory:
             settings = {**self._made_of(), "replicas": fitting.replicas(strategy, len(images), self.batch_size)}
-            weights = np.concatenate([w.ravel() for w in start])
+            weights = checkpoints.flat(start)
             checkpoints.claim(directory, settings, images=images, labels=labels, autoencoder=weights)
         with fitting.scope(strategy):
             self._build(images.shape[1:], start)
@@ -261,6 +258,16 @@ class DCEC(Method):
         self.notices_ = renewal.notices(self.history_)
         self.classes_ = np.where(np.isin(np.arange(self.n_clusters), labels), np.arange(self.n_clusters), -1)
         return self
+
+    def _require_alike(self, images) -> None:
+        """Refuse to begin with an autoencoder for other images, or of another size than is set; raises ValueError."""
+        if self.encoder_.input_shape[1:] != images.shape[1:]:
+            raise ValueError(
+                f"the autoencoder is for {self.encoder_.input_shape[1:]}; received {images.shape[1:]} images"
+            )
+        for name in ("embedding_dim", "filters"):
+            if (made := self._fitted_with.get(name, getattr(self, name))) != getattr(self, name):
+                raise ValueError(f"the autoencoder has {name}={made}; received {getattr(self, name)}: pretrain it anew")
 
     def _clustering_model(self, images):
         embeddings = self.encoder_.output

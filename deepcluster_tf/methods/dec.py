@@ -108,7 +108,7 @@ class DEC(EncodingMethod):
         self._scale(self.transform(images))
         place = directory and directory / "clustering"
         if place:
-            weights = np.concatenate([np.ravel(each) for each in self.encoder_.get_weights()])
+            weights = checkpoints.flat(self.encoder_.get_weights())
             checkpoints.claim(place, self._made_of(), images=images, labels=labels, encoder=weights)
         batch_size = min(self.batch_size, len(images))
         steps = len(images) // batch_size

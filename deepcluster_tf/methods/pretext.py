@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from deepcluster_tf import networks
 from deepcluster_tf.files import locked
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.machine import processors
@@ -35,7 +36,8 @@ def pretext(network: str, epochs: int, flip: bool, seed: int) -> Siamese:
 
 def encoder(of: Siamese) -> keras.Model:
     """What is clustered: images -> embeddings whose length is free, though angles alone are compared."""
-    return keras.Model(of.encoder_.input, of.encoder_.get_layer("embedding").output, name="encoder")
+    before = keras.Model(of.encoder_.input, of.encoder_.get_layer("embedding").output, name="encoder")
+    return networks.to_float32(before)
 
 
 def projected(of: Siamese):

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 
 from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
@@ -32,13 +31,12 @@ class Raw(EncodingMethod):
     starts_a_mixture = 5
 
     n_clusters: int = setting(10, "number of clusters", low=2)
-    n_components: int = setting(50, "principal components that the mixture sees", low=1)
+    n_components: int = setting(
+        50, "principal components that the mixture sees, at most the values and the images", low=1
+    )
     assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
     n_init: int = setting(50, "starts of k-means; the mixture, whose starts take longer, has a fifth of them", low=1)
     seed: int = setting(0, "of the starts", low=0, high=2_147_483_647)
-
-    def _check(self, images):
-        self._require_at_most("n_components", min(len(images), int(np.prod(images.shape[1:]))))
 
     def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])

@@ -189,7 +189,7 @@ class SCAN(BackboneMethod):
         return pretext.pretext(self.network, self.pretext_epochs, self.flip, self.seed)
 
     def _contrast(self, images, progress, strategy):
-        learned = self._pretext()
+        learned, self._features_of = self._pretext(), None  # of an earlier fit, on a backbone
         self._pretext_seconds = pretext.learn(learned, images, self._shared, progress, strategy, self._callbacks)
         self.encoder_ = pretext.encoder(learned)
         self._view = lambda number: learned.view(number, images.shape[-1] == 3)
@@ -297,8 +297,10 @@ class SCAN(BackboneMethod):
             epochs = max(epochs, -(-LEAST_STEPS // steps)) if epochs else 0
         if place:
             mine = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate, "seed": self.seed}
-            own = {name: value for name, value in self._made_of().items() if name in ("optimizer", "precision")}
-            checkpoints.claim(place, {**mine, **how, **own}, images=data, labels=self._labels)
+            names = ("n_clusters", "flip", "optimizer", "precision")
+            own = {name: value for name, value in self._made_of().items() if name in names}
+            begun = {} if self._frozen else {"encoder": checkpoints.flat(self.encoder_.get_weights())}
+            checkpoints.claim(place, {**mine, **how, **own}, images=data, labels=self._labels, **begun)
         optimizer = self._optimizer(lambda: keras.optimizers.Adam(rate))
         model.compile(optimizer, loss, steps_per_execution=fitting.steps_per_call(steps), jit_compile=False)
         model.hold(data)

@@ -213,7 +213,7 @@ class VAE(Method):
         directory = directory and Path(directory)
         replicas = fitting.replicas(strategy, len(images), self.batch_size)
         if directory:
-            asked = annotator is not None
+            asked = list(annotator.class_names) if annotator is not None else False
             checkpoints.claim(directory, {**self._made_of(), "asked": asked, "replicas": replicas}, images=images)
         batches = -(-len(images) // self.batch_size)
         steps = batches * max(-(-self.min_steps // batches), 1)

@@ -75,7 +75,7 @@ def backbone(name: str, image_shape: tuple[int, int, int], side: int = 0, pretra
 
 
 def own_backbone(network: keras.Model, image_shape: tuple[int, int, int], side: int = 0) -> keras.Model:
-    """Any Keras model of images, frozen, as a backbone.
+    """A frozen copy of any Keras model of images, as a backbone.
 
     Args:
         network: float32 (n, height, width, 1 or 3) in [0, 1] -> (n, d), or maps (n, rows, columns, d), whose mean over
@@ -100,7 +100,9 @@ def own_backbone(network: keras.Model, image_shape: tuple[int, int, int], side: 
     height, width = (side, side) if side else (seen[1] or image_shape[0], seen[2] or image_shape[1])
     if (height, width) != image_shape[:2]:
         x = layers.Resizing(height, width, name="resize")(x)
-    features = network(x, training=False)
+    copied = keras.models.clone_model(network)  # the user's own is neither frozen nor overwritten
+    copied.set_weights(network.get_weights())
+    features = copied(x, training=False)
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(name="mean")(features)
     model = keras.Model(images, features, name="encoder")

@@ -46,7 +46,7 @@ class Annotated(Protocol):
         if self.class_names:
             settings["classes"] = digest_of_names(self.class_names)
         if self.annotator == "file":
-            settings["answers"] = _short(Path(self.answers).read_bytes())
+            settings["answers"] = _short(self._answers.read_bytes())
         return settings
 
     def check_settings(self) -> None:
@@ -54,11 +54,12 @@ class Annotated(Protocol):
         super().check_settings()
         if (self.annotator == "file") != (self.answers is not None):
             raise ValueError("the annotator file reads ANSWERS=path, and no other does: give both, or neither")
-        if self.annotator != "reader" and self.threshold != SURE:
-            raise ValueError(f"THRESHOLD is the reader's: it has no effect on ANNOTATOR={self.annotator}, leave it out")
-        if self.port and self.port < 1024:
-            raise ValueError(f"the port (PORT) must be in 1024..65535; received {self.port}")
+        require_annotator(self)
         require_names(self.class_names)
+
+    @property
+    def _answers(self) -> Path:
+        return Path(self.answers).expanduser()
 
     @property
     def packages(self) -> list[str]:
@@ -94,7 +95,7 @@ class Annotated(Protocol):
         if method.gamma:
             method.require_epochs_with_names()
         if self.annotator == "file":
-            answered = {epoch for epoch, _ in File(self.answers, self._names).rows}
+            answered = {epoch for epoch, _ in File(self._answers, self._names).rows}
             for epoch in range(method.unsupervised_epochs, method.epochs):
                 if epoch not in answered:
                     raise ValueError(
@@ -115,7 +116,7 @@ class Annotated(Protocol):
             reader = kept_reader(dataset, self._training, data, self.threshold, how["progress"])
         annotator = {
             "reader": lambda: reader,
-            "file": lambda: File(self.answers, self._names),
+            "file": lambda: File(self._answers, self._names),
             "browser": self._browser,
         }[self.annotator]()
         answers = work.parent / "annotations.csv"  # not in work, which may be removed
@@ -147,7 +148,7 @@ class Annotated(Protocol):
         }
 
     def _reads(self, answers: Path) -> bool:
-        return self.answers is not None and Path(self.answers).resolve() == answers.resolve()
+        return self.answers is not None and self._answers.resolve() == answers.resolve()
 
     def _reports(self, method, dataset, reader):
         """What is reported after each epoch and every 300 steps; nothing where no class is known."""
@@ -200,6 +201,17 @@ def _naming(history: list[dict]) -> dict[str, float]:
     before = [0, *(row["annotations"] for row in history)]
     asked = [row for row, shown in zip(history, before) if row["annotations"] > shown]
     return {name: float(np.mean([row[name] for row in asked])) for name in ("clusters", "named", "weight") if asked}
+
+
+def require_annotator(protocol: Protocol) -> None:
+    """Refuse what has no effect on the one who names, and a port that is none; raises ValueError."""
+    who, port = protocol.annotator, protocol.port
+    if who != "reader" and protocol.threshold != SURE:
+        raise ValueError(f"THRESHOLD is the reader's: it has no effect on ANNOTATOR={who}, leave it out")
+    if who != "browser" and port != protocol.defaults()["port"]:
+        raise ValueError(f"PORT is the page's: it has no effect on ANNOTATOR={who}, leave it out")
+    if port and port < 1024:
+        raise ValueError(f"the port (PORT) must be in 1024..65535; received {port}")
 
 
 def require_names(names: tuple[str, ...]) -> None:

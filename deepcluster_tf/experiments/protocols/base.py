@@ -24,6 +24,15 @@ class Protocol(Settings):
         """The packages beyond the usual ones that these settings need, by their names on PyPI."""
         return []
 
+    def check_given(self, given: dict) -> None:
+        """Refuse what a user gave and what another setting makes idle; raises ValueError.
+
+        Args:
+            given: settings of method and protocol by name, those alone that were given.
+        """
+        if given.get("labels_per_class") and "supervision" in given:
+            raise ValueError("SUP and LABELS both say which labels are known: give one of them")
+
     def check(self, method: Method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         raise NotImplementedError

@@ -16,7 +16,13 @@ from deepcluster_tf import clustering, datasets, metrics
 from deepcluster_tf.annotation import Question
 from deepcluster_tf.annotation.ledger import Ledger, free_name
 from deepcluster_tf.experiments import results
-from deepcluster_tf.experiments.protocols.annotated import SURE, digest_of_names, kept_reader, require_names
+from deepcluster_tf.experiments.protocols.annotated import (
+    SURE,
+    digest_of_names,
+    kept_reader,
+    require_annotator,
+    require_names,
+)
 from deepcluster_tf.experiments.protocols.base import Protocol
 from deepcluster_tf.files import locked
 from deepcluster_tf.fitting import checkpoints
@@ -56,6 +62,11 @@ class Named(Protocol):
     def packages(self) -> list[str]:
         """The packages beyond the usual ones that these settings need, by their names on PyPI."""
         return ["umap-learn", *(["flask"] if self.annotator == "browser" else [])]
+
+    def check_settings(self) -> None:
+        """Refuse what can be refused before there are data; raises ValueError."""
+        super().check_settings()
+        require_annotator(self)
 
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""

@@ -46,6 +46,12 @@ class Peers(Protocol):
         """What the run's variant and its record name beside the method's settings."""
         return {"algorithm": self.algorithm, **self.epochs}
 
+    def check_given(self, given: dict) -> None:
+        """As of every protocol; a first look gives all algorithms the same epochs."""
+        super().check_given(given)
+        if self.algorithm == "N2D" and given.get("clustering_epochs", -1) >= 0:
+            raise ValueError("N2D trains its autoencoder alone: EPOCHS has no effect, leave it out")
+
     def check(self, method, dataset: datasets.Dataset) -> None:
         """Refuse what does not fit the data; raises ValueError."""
         method.check(dataset.images)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from sklearn.base import clone
 
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
@@ -20,7 +21,9 @@ class BackboneMethod(EncodingMethod):
     A subclass has the settings `backbone` and `backbone_side`, and its `_learn` calls `_make_features`.
     """
 
-    _network = None  # a Keras model in place of a named backbone
+    _kept = ("_own_backbone",)
+
+    _own_backbone = None  # a Keras model in place of a named one
 
     _features_of = None  # the digest of the images whose features are kept
 
@@ -39,23 +42,23 @@ class BackboneMethod(EncodingMethod):
         """Take any Keras model in the place of a named backbone, for `fit` and `load`; returns self.
 
         Args:
-            network: float32 images (n, height, width, 1 or 3) in [0, 1] -> features (n, d), or maps of them; it stays
-                as it is. The setting `backbone` becomes "own".
+            network: float32 images (n, height, width, 1 or 3) in [0, 1] -> features (n, d), or maps of them; it is
+                copied, and stays as it is. The setting `backbone` becomes "own".
 
         Raises:
             ValueError: it is no such model.
         """
         networks.require_network(network)
-        self._network, self.backbone = network, "own"
+        self._own_backbone, self.backbone = network, "own"
         return self
 
     def _require_backbone(self) -> None:
-        if self._network is None:
+        if self._own_backbone is None:
             networks.require_backbone(self.backbone)
 
     def _build_backbone(self, image_shape, pretrained: bool) -> keras.Model:
-        if self._network is not None:
-            return networks.own_backbone(self._network, image_shape, self.backbone_side)
+        if self._own_backbone is not None:
+            return networks.own_backbone(self._own_backbone, image_shape, self.backbone_side)
         return networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=pretrained)
 
     def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
@@ -80,15 +83,21 @@ class BackboneMethod(EncodingMethod):
     def _place(self):
         """The folder of what all fits with this backbone have in common; None where nothing is kept."""
         which = self.backbone
-        if self._network is not None:
-            which += "-" + checkpoints.digest(np.concatenate([np.ravel(w) for w in self._network.get_weights()]))[:8]
+        if self._own_backbone is not None:
+            which += "-" + checkpoints.digest(checkpoints.flat(self._own_backbone.get_weights()))[:8]
         return self._shared and self._shared / f"{which}-{self.backbone_side or 'native'}"
 
+    def __sklearn_clone__(self):
+        """What scikit-learn's `clone` gives: one of the same settings and the same backbone, not fitted."""
+        new = type(self)(**{name: clone(value, safe=False) for name, value in self.get_params().items()})
+        new._own_backbone = self._own_backbone
+        return new
+
     def __getstate__(self):
-        return {**super().__getstate__(), "network": self._network}
+        return {**super().__getstate__(), "network": self._own_backbone}
 
     def __setstate__(self, state):
-        self._network = state["network"]
+        self._own_backbone = state["network"]
         super().__setstate__(state)
 
     def transform(self, images: Images) -> np.ndarray:

@@ -146,8 +146,6 @@ class EncodingMethod(Method):
     def _take_learned(self, learned):
         super()._take_learned(learned)
         self._most_components = learned.get("n_components_", math.inf)
-        for name in ("kmeans_", "mixture_", "pca_"):  # of an earlier fit, where there was one
-            vars(self).pop(name, None)
 
     def _add_assigner(self, by: str, layer: keras.layers.Layer) -> None:
         """One more way from embeddings to clusters: a layer whose outputs are soft assignments, and with `logits`."""
@@ -180,9 +178,10 @@ class EncodingMethod(Method):
 
     def _of(self, by: str | None, images: np.ndarray, what: str) -> np.ndarray:
         self._require_fitted()
-        if by is not None and not (isinstance(by, str) and by in self.assigners_):  # an array is equal to no word
-            raise ValueError(f"by must be {' or '.join(self.assigners_)}; received {by!r}")
-        return getattr(self, what)[by or self.assign_by](self.transform(images))
+        name, by = ("assign_by", self.assign_by) if by is None else ("by", by)
+        if not (isinstance(by, str) and by in self.assigners_):  # an array is equal to no word
+            raise ValueError(f"{name} must be {' or '.join(self.assigners_)}; received {by!r}")
+        return getattr(self, what)[by](self.transform(images))
 
     def _cluster_of(self, z, by: str):
         """The cluster of each embedding, int64 (n,), in the graph."""

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -20,10 +21,10 @@ Labels = ArrayLike | Sequence[Any] | pd.Series | None  # what `labels_of` takes
 
 
 def require_how(how: dict) -> None:
-    """Refuse a strategy that is none, and folders that are none, before anything is trained.
+    """Refuse a strategy, callbacks and folders that are none, before anything is trained.
 
     Args:
-        how: the keyword arguments of a fit; of these "strategy", "directory" and "shared" are looked at.
+        how: the keyword arguments of a fit; of these "strategy", "callbacks", "directory" and "shared" are looked at.
 
     Raises:
         ValueError: with what was expected and what was received.
@@ -34,6 +35,9 @@ def require_how(how: dict) -> None:
             "strategy must be a tf.distribute.Strategy, such as tf.distribute.MirroredStrategy(), or None for one "
             f"device; received {strategy!r}"
         )
+    callbacks = how.get("callbacks", ())
+    if not isinstance(callbacks, Sequence) or not all(isinstance(each, keras.callbacks.Callback) for each in callbacks):
+        raise ValueError(f"callbacks must be a list of Keras's callbacks; received {callbacks!r}")
     for name in ("directory", "shared"):
         folder = how.get(name)
         if not isinstance(folder, str | os.PathLike | None):
@@ -56,7 +60,7 @@ def images_of(given: Images, image_shape: tuple[int, ...] | None = None) -> np.n
     Raises:
         ValueError: wrong shape or dtype, values out of range, or not a number.
     """
-    images = _of_dataset(given) if hasattr(given, "as_numpy_iterator") else np.asarray(given)
+    images = _of_dataset(given) if hasattr(given, "as_numpy_iterator") else _array(given)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or not len(images):
@@ -81,11 +85,22 @@ def _within(images: np.ndarray, high: int, kind: str) -> np.ndarray:
     return images
 
 
+def _array(given) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ValueError(
+            f"images must be of one shape, (height, width, channels) each: resize them ({error})"
+        ) from error
+
+
 def _of_dataset(given) -> np.ndarray:
     """All images of a `tf.data.Dataset`, of a tuple the first part.
 
     Where they are large they go to a file without a name (below TMPDIR), from which they are mapped.
     """
+    if getattr(given, "cardinality", int)() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("a Dataset of images must come to an end; received one that repeats: leave repeat() out")
     first, held, size, count, file = None, [], 0, 0, None
     for each in given.as_numpy_iterator():
         part = np.asarray(each[0] if isinstance(each, tuple) else each)
@@ -116,8 +131,8 @@ def labels_of(given: Labels, n: int, n_clusters: int) -> tuple[np.ndarray, tuple
     """Labels as numbers of clusters.
 
     Args:
-        given: (n,), numbers or words, an array, a list or a pandas column; -1, NaN or None where unknown. None: all
-            unknown.
+        given: (n,), numbers or words, an array, a list or a pandas column; -1, NaN or None where unknown, which among
+            words may be the words "-1" and "nan" that NumPy makes of them. None: all unknown.
         n: number of images.
         n_clusters: number of clusters.
 
@@ -134,6 +149,8 @@ def labels_of(given: Labels, n: int, n_clusters: int) -> tuple[np.ndarray, tuple
     if labels.shape != (n,):
         raise ValueError(f"labels must be integers or words, one for each of {n} images; received {labels.shape}")
     known = ~pd.isna(labels)
+    if labels.dtype.kind not in "biuf":
+        known &= ~np.isin(labels.astype(str), ("-1", "nan"))
     if all(isinstance(each, (int, float, np.number)) for each in labels[known][:1]):
         labels, known = _whole(labels, known), known & (labels != -1)
         least, most = (labels[known].min(), labels[known].max()) if known.any() else (0, 0)

@@ -35,7 +35,9 @@ def whole_or_nothing(fit: Fit) -> Fit:
         before = dict(vars(self))
         try:
             with networks.mixed():
-                return fit(self, *args, **how)
+                found = fit(self, *args, **how)
+            self._fitted_with = self.get_settings()
+            return found
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
@@ -62,6 +64,10 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     _learned = ("class_names_",)  # attributes of JSON types, which `save` writes beside the weights
 
     _callbacks = ()  # the user's, while a fit goes on
+
+    _fitted_with: dict = {}  # the settings of the networks that are there, from which `set_params` may have moved on
+
+    _kept = ()  # what `load` leaves beside settings and the user's own parts
 
     class_names_ = ()  # the names of the first clusters, in order, where labels were no numbers of clusters
 
@@ -116,10 +122,12 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
             new = type(own).from_config(own.get_config())
         return keras.optimizers.LossScaleOptimizer(new) if networks.precision() == "mixed_float16" else new
 
-    def _network(self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model]) -> keras.Model:
+    def _network(
+        self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model], gives: tuple[int, ...] = ()
+    ) -> keras.Model:
         """The user's encoder or decoder, copied, or the method's."""
         given = getattr(self, what, None)
-        return usual() if given is None else networks.to_float32(parts.network(given, what, shape))
+        return usual() if given is None else networks.to_float32(parts.network(given, what, shape, gives))
 
     def check(self, images: Images) -> np.ndarray:
         """Refuse settings or images out of range; returns the images as `fit` uses them.
@@ -129,6 +137,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """
         fitting.require_usual_keras()
         self.check_settings()
+        parts.require_optimizer(getattr(self, "optimizer", None))
         images = given.images_of(images)
         if len(images) < 2:
             raise ValueError("clustering needs two images or more; received one")
@@ -224,9 +233,11 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         checkpoints.save_weights(self._whole(), path, about=self._about())
 
     def _about(self) -> dict:
+        now = self.get_settings()
+        chosen = {name: value for name, value in now.items() if name == "assign_by"}  # of the heads that are there
         return {
             "method": type(self).__name__,
-            "settings": self.get_settings(),
+            "settings": {**now, **self._fitted_with, **chosen},
             "own": [name for name in ("encoder", "decoder") if getattr(self, name, None) is not None],
             "image_shape": list(self.encoder_.input_shape[1:]),
             "learned": {name: np.asarray(getattr(self, name)).tolist() for name in self._learned},
@@ -246,10 +257,17 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         about = checkpoints.read_about(path)
         if image_shape is None and not about:
             raise ValueError(f"{path} does not say of which images it is: expected their image_shape beside it")
+        self._forget()
         self._take_learned(about.get("learned", {}))
         self._build(tuple(image_shape or about["image_shape"]))
         checkpoints.load_weights(self._whole(), path)
         return self
+
+    def _forget(self) -> None:
+        """Leave nothing of an earlier fit: settings, the user's own parts, and what scikit-learn is told, stay."""
+        for name in vars(self).keys() - {*self.get_params(), *self._kept}:
+            if not name.startswith(("_sklearn", "_metadata")):
+                delattr(self, name)
 
     def _take_learned(self, learned: dict) -> None:
         for name, value in learned.items():
@@ -268,6 +286,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state["attributes"])
         if "weights" in state:
+            vars(self).update(self._fitted_with)
             with networks.mixed():
                 self._build(state["image_shape"])
             self._whole().set_weights(state["weights"])

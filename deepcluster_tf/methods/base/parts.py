@@ -37,16 +37,28 @@ def describe(given: object) -> str:
     return checkpoints.digest(np.concatenate([np.frombuffer(text, np.uint8), *weights]))[:16]
 
 
-def network(given: keras.Model, what: str, shape: tuple[int, ...]) -> keras.Model:
+def require_optimizer(given: object) -> None:
+    """Refuse what is no optimizer of Keras, nor None; raises ValueError."""
+    try:
+        if given is not None:
+            keras.optimizers.get(given)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"optimizer must be one of Keras's, or its name, such as 'sgd', or None; received {given!r}"
+        ) from error
+
+
+def network(given: keras.Model, what: str, shape: tuple[int, ...], gives: tuple[int, ...] = ()) -> keras.Model:
     """A copy of a user's encoder or decoder, to be trained: the user's own stays as it is.
 
     Args:
         given: the model.
         what: "encoder" or "decoder".
-        shape: of one input.
+        shape: of one input. gives: of one output, where it must be of one shape.
 
     Raises:
-        ValueError: it is no Keras model that can be copied, or does not take such inputs, or (an encoder) give (n, d).
+        ValueError: it is no Keras model that can be copied, or does not take such inputs, or give such outputs (an
+            encoder: (n, d)).
     """
     expected = f"expected a functional or sequential Keras model of inputs (n, {', '.join(map(str, shape))})"
     if not isinstance(given, keras.Model):
@@ -65,6 +77,8 @@ def network(given: keras.Model, what: str, shape: tuple[int, ...]) -> keras.Mode
         raise ValueError(
             f"encoder gives {copied.output_shape}: expected embeddings (n, d), as after pooling or Flatten"
         )
+    if gives and any(mine not in (None, theirs) for mine, theirs in zip(copied.output_shape[1:], gives, strict=True)):
+        raise ValueError(f"{what} gives {copied.output_shape}: expected {(None, *gives)}, which the images have")
     return copied
 
 

@@ -10,11 +10,10 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from tqdm.auto import tqdm
 
-from deepcluster_tf.experiments import finished
+from deepcluster_tf.experiments import again, finished
 from deepcluster_tf.files import replacing, sweep
 from deepcluster_tf.reporting.figures.style import flattened, projection
 from deepcluster_tf.reporting.report import pages
-from deepcluster_tf.reporting.report.overview import command
 
 MOST = 70_000  # points of a map; of more images, so many are drawn at random
 NEAREST, SHOWN = 12, 12  # images beside a chosen one; the most typical and the most doubtful of a cluster
@@ -55,7 +54,7 @@ def _page(directory: Path, run: finished.Contents, shown: int) -> str:
     return pages.render(
         "run.html",
         name="/".join(directory.resolve().parts[-3:]),
-        command=command(run.result),
+        command=again.command({**run.result, "directory": directory}),
         result=run.result,
         scores=scores,
         shown=shown,

@@ -12,7 +12,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import TABLES, Row, Table, results, running
+from deepcluster_tf.experiments import TABLES, Row, Table, again, results, running
 from deepcluster_tf.files import sweep
 from deepcluster_tf.reporting import tables
 from deepcluster_tf.reporting.report import pages
@@ -96,7 +96,7 @@ def _rows_of_runs() -> dict[str, list[tuple[str, Row]]]:
 def _line(run: dict, rows: list[tuple[str, Row]]) -> dict:
     """What the list of runs says of one; its command is that of its row, for an early record has settings unused."""
     machine, versions = run["machine"], run["versions"]
-    again = experiments.get(run["experiment"]).command({**rows[0][1].settings, **_seed(run)}) if rows else command(run)
+    of_row = lambda row: experiments.get(row.experiment).command({**row.settings, **again.seed(run)})
     return {
         "place": _place(run),
         "rows": list(dict.fromkeys((name, row.label) for name, row in rows)),
@@ -108,27 +108,8 @@ def _line(run: dict, rows: list[tuple[str, Row]]) -> dict:
         "commit": run["git_commit"] or "",
         "settings": ", ".join(f"{name} {_said(value)}" for name, value in run["settings"].items()),
         "notices": run["notices"],
-        "command": again,
+        "command": of_row(rows[0][1]) if rows else again.command(run),
     }
-
-
-def command(run: dict) -> str:
-    """The `make` command that gives a recorded run again, without its images where these are the user's own.
-
-    Args:
-        run: from `results.read_result`.
-    """
-    experiment = experiments.get(run["experiment"])
-    named = {name for name, _ in experiment.variables.values()}
-    usual = {name: each.default for name, each in experiment.declared.items()}
-    plain = lambda value: list(value) if isinstance(value, tuple) else value
-    differs = lambda name, value: name in named and plain(value) != plain(usual.get(name))
-    settings = {name: value for name, value in run["settings"].items() if differs(name, value)}
-    return experiment.command({**settings, **_seed(run)})
-
-
-def _seed(run: dict) -> dict:
-    return {"seed": run["seed"]} if run["seed"] else {}
 
 
 def _headline(metrics: dict) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import Table, results, running
+from deepcluster_tf.experiments import Table, again, results, running
 from deepcluster_tf.files import read_csv
 from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
@@ -66,20 +66,10 @@ def _by_people(of: Table, root: Path | None) -> list[tuple[str, list[dict], str,
             name = run["directory"].parent.name
             who = {"browser": "a person, in the browser", "file": "a file of answers"}[annotator]
             _, runs, *_ = rows.setdefault(
-                name, (f"{who} ({name.removeprefix('annotator-')})", [], _command(of, run), "")
+                name, (f"{who} ({name.removeprefix('annotator-')})", [], again.command({**run, "seed": 0}), "")
             )
             runs.append(run)
     return list(rows.values())
-
-
-def _command(of: Table, run: dict) -> str:
-    """What repeats a person's run: the same settings, and the answers out of the file where it kept them."""
-    experiment = experiments.get(of.rows[0].experiment)
-    can_be_given = {name for name, _ in experiment.variables.values()} - {"annotator", "answers", "seed"}
-    usual = {name: each.default for name, each in experiment.declared.items()}
-    given = {name: v for name, v in run["settings"].items() if name in can_be_given and v != usual[name]}
-    where = Path("results", "runs", *run["directory"].parts[-3:])
-    return f"{experiment.command(given)} ANNOTATOR=file ANSWERS={where / 'annotations.csv'}"
 
 
 def page(of: Table, root: Path | None = None) -> str:
