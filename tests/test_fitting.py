@@ -397,3 +397,21 @@ def test_a_batch_too_small_for_its_devices_is_refused():
         fitting.replicas(Four(), 100, 18)
     with pytest.raises(ValueError, match="batches of 10 images cannot be shared evenly by 4 devices"):
         fitting.replicas(Four(), 10, 16)
+
+
+def test_steps_whose_gradients_overflow_are_counted_too(tmp_path):
+    """Else a fit with 16 bits would go on before the place where it stood."""
+
+    def model():
+        keras.utils.set_random_seed(0)
+        made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        made.compile(checkpoints.LossScale(keras.optimizers.SGD(), initial_scale=1e38), "mse")
+        return made
+
+    fitted, x = model(), np.ones((8, 3), "float32")
+    fitted.fit(x, 1e3 * x[:, :2], batch_size=2, epochs=3, verbose=0)
+    assert checkpoints.iterations_done(fitted) == 12 > int(fitted.optimizer.iterations) > 0
+    checkpoints.save_weights(fitted, tmp_path / "checkpoint.weights.h5", checked=True)
+    again = model()
+    assert checkpoints.iterations_done(again) == 0
+    assert checkpoints.restore(again, tmp_path / "checkpoint.weights.h5") == 12

@@ -145,7 +145,7 @@ def test_so_does_the_slow_one(easy, tmp_path):
 MIXED = {  # few steps, for on a CPU numbers of 16 bits are slow
     "Autoencoder": {"architecture": "convolutional", "embedding_dim": 8, "max_epochs": 2},
     "DCEC": {"pretraining_epochs": 20, "max_iterations": 20, "update_interval": 10, "filters": (8, 8, 8), "lam": 0.1},
-    "DEC": {"pretext_epochs": 1, "epochs": 1, "lam": 0.01},
+    "DEC": {"network": "small", "pretext_epochs": 10, "epochs": 1, "lam": 0.01},
     "DeepCluster": {"epochs": 1},
     "FixMatch": {"iterations": 5, "labelled": 8},
     "SCAN": {"backbone": "none", "pretext_epochs": 1, "epochs": 1, "neighbors": 5},

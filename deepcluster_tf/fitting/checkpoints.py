@@ -166,9 +166,27 @@ def _sum(file: h5py.File, about: dict) -> str:
     return found.hexdigest()
 
 
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """Keras's scaling of the loss for 16 bits, which also counts the steps that it leaves out.
+
+    Where gradients overflow, a step changes no weight and the inner optimizer does not count it: by its count alone, a
+    fit would go on some steps before the place where it stood.
+    """
+
+    def build(self, var_list):
+        self.attempts = self.add_variable(
+            (), initializer="zeros", dtype="int", aggregation="only_first_replica", name="attempts"
+        )
+        super().build(var_list)
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply(grads, trainable_variables)
+        self.attempts.assign_add(1)
+
+
 def iterations_done(model: keras.Model) -> int:
     """The training iterations behind a compiled model, as its optimizer counts them."""
-    return int(ops.convert_to_numpy(model.optimizer.iterations))
+    return int(ops.convert_to_numpy(getattr(model.optimizer, "attempts", model.optimizer.iterations)))
 
 
 def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:

@@ -120,7 +120,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         else:
             own = keras.optimizers.get(self.optimizer)
             new = type(own).from_config(own.get_config())
-        return keras.optimizers.LossScaleOptimizer(new) if networks.precision() == "mixed_float16" else new
+        return checkpoints.LossScale(new) if networks.precision() == "mixed_float16" else new
 
     def _network(
         self, what: str, shape: tuple[int, ...], usual: Callable[[], keras.Model], gives: tuple[int, ...] = ()
