@@ -92,7 +92,7 @@ def test_a_mistake_is_a_line(monkeypatch, words, message):
 
 
 def test_a_run_elsewhere_is_recorded_there(tmp_path):
-    words = ["run", "digits-raw", "QUICK=1", "--results", tmp_path / "mine"]
+    words = ["run", "digits-classifier", "SUP=0.1", "QUICK=1", "--results", tmp_path / "mine"]
     done = subprocess.run(
         [sys.executable, "-m", "deepcluster_tf.command", *words],
         cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=200,

@@ -125,13 +125,17 @@ def test_labels_name_the_clusters(blobs, folder):
     assert (named.labels_ == 3 - classes).mean() > 0.9
 
 
+def test_a_shared_pretext_is_that_of_a_fit_alone(blobs, tmp_path):
+    few = {**SETTINGS, "pretext_epochs": 2, "epochs": 1}
+    shared, alone = (DEC(**few).fit(blobs[0], shared=place, progress=False) for place in (tmp_path, None))
+    np.testing.assert_array_equal(alone.predict_proba(blobs[0]), shared.predict_proba(blobs[0]))
+
+
 def test_the_pretext_is_shared_and_a_fit_goes_on(blobs, fitted, folder, monkeypatch):
     assert len(list((folder / "shared").glob("similarity-*-seed-0"))) == 1
     again = DEC(**SETTINGS).fit(blobs[0], directory=folder / "work", shared=folder / "shared", progress=False)
     np.testing.assert_array_equal(again.predict_proba(blobs[0]), fitted.predict_proba(blobs[0]))
     assert again.seconds_["pretext"] == fitted.seconds_["pretext"] > 0  # as long as it took, though it was there
-    alone = DEC(**SETTINGS).fit(blobs[0], progress=False)
-    np.testing.assert_array_equal(alone.predict_proba(blobs[0]), fitted.predict_proba(blobs[0]))
     with pytest.raises(ValueError, match="other .*lam"):
         DEC(**SETTINGS, lam=0.5).fit(blobs[0], directory=folder / "work", shared=folder / "shared", progress=False)
     monkeypatch.setattr("deepcluster_tf.methods.pretext.processors", lambda: 64)  # gives other numbers

@@ -185,11 +185,11 @@ def test_where_self_labelling_collapses_the_stage_before_is_kept(settings, blobs
 
 
 def test_an_encoder_of_its_own_is_trained_once_and_shared(blobs, tmp_path):
-    settings = {**SMALL, "epochs": 2, "self_labelling_epochs": 1}
+    settings = {**SMALL, "network": "small", "pretext_epochs": 1, "epochs": 2, "self_labelling_epochs": 1}
     first = SCAN(**settings).fit(blobs[0], directory=tmp_path / "a", shared=tmp_path / "s", progress=False)
     (kept,) = (tmp_path / "s").iterdir()
     before = (kept / "checkpoint.weights.h5").stat().st_mtime_ns
-    second = SCAN(**{**settings, "entropy_weight": 2.0}).fit(
+    second = SCAN(**{**settings, "entropy_weight": 2.0, "stages": 2}).fit(
         blobs[0], directory=tmp_path / "b", shared=tmp_path / "s", progress=False
     )
     assert (kept / "checkpoint.weights.h5").exists() and before

@@ -16,6 +16,7 @@ from deepcluster_tf.files import read_json
 
 REPOSITORY = Path(__file__).parents[1]
 RAW = Row("raw pixels", "digits-raw")
+SHORTEST = Row("classifiers", "digits-classifier", {"supervision": 0.1})
 LEVELS = tuple(Row(f"{100 * x:g} %", "digits-dcec", {"supervision": x}) for x in (0.0, 0.0001))
 SMALL = Table("small", "SDCEC", "supervision", "", "", rows=(RAW, Row("the same", "digits-raw"), LEVELS[0]), seeds=2)
 SHORT = Table("short", "SDCEC", "supervision", "", "", rows=(LEVELS[1],), drawn=(RAW,), seeds=1)
@@ -102,21 +103,21 @@ def test_every_row_of_every_table_has_a_folder_of_its_own():
 
 
 def test_a_row_that_fails_does_not_stop_the_others(here, capfd):
-    jobs = sweep.jobs([Table("t", "SDCEC", "supervision", "", "", rows=(LEVELS[1], RAW))])
-    assert sweep.run_all(jobs, {"STRATEGY": "none"}) == ["make digits-dcec SUP=0.0001"]
+    jobs = sweep.jobs([Table("t", "SDCEC", "supervision", "", "", rows=(LEVELS[1], SHORTEST))])
+    assert sweep.run_all(jobs, {}) == ["make digits-dcec SUP=0.0001"]
     said = capfd.readouterr().err
-    assert "[1 of 2] make digits-dcec SUP=0.0001   (2 left)" in said and "[2 of 2] make digits-raw   (1 left)" in said
+    assert "[1 of 2] make digits-dcec SUP=0.0001   (2 left)" in said and "[2 of 2] make digits-classifier SUP=0.1   (1 left)" in said
     assert "selects none of 1797 images" in said and "failed after" in said
     result = results.read_result(jobs[1].directory)
-    assert result["experiment"] == "digits-raw"
-    assert not sweep.run_all(sweep.jobs([Table("t", "", "", "", "", rows=(RAW,))]), {})  # nothing is left
+    assert result["experiment"] == "digits-classifier"
+    assert not sweep.run_all(sweep.jobs([Table("t", "", "", "", "", rows=(SHORTEST,))]), {})  # nothing is left
 
 
 @pytest.mark.parametrize(
     "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
 )
 def test_a_run_is_stopped_with_a_word_and_goes_on(here, name):
-    command = [sys.executable, "-m", "runners.run", "digits-vae", "EPOCHS=40", "K=8"]
+    command = [sys.executable, "-m", "runners.run", "digits-dcec", "SUP=0.05"]
     usual = lambda: [signal.signal(getattr(signal, each), signal.SIG_DFL) for each in ("SIGINT", "SIGHUP")]
     child = subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True, preexec_fn=usual)
     deadline = time.monotonic() + 100
