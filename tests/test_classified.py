@@ -74,12 +74,13 @@ def test_classifiers_see_the_embedding_with_which_sdcec_begins(here, digits, mon
 
 def test_a_class_of_which_every_label_is_told_has_a_row_of_its_own(here, digits, tmp_path):
     for kind, count in ((0, 12), (1, 12), (2, 4)):
-        (tmp_path / f"kind {kind}").mkdir()
+        (tmp_path / "mine" / f"kind {kind}").mkdir(parents=True)
         for row in np.flatnonzero(digits.labels == kind)[:count]:
-            Image.fromarray(digits.images[row, ..., 0]).save(tmp_path / f"kind {kind}" / f"{row}.png")
+            Image.fromarray(digits.images[row, ..., 0]).save(tmp_path / "mine" / f"kind {kind}" / f"{row}.png")
     found = running.run(
         experiments.get("classifier"),
-        {"labels_per_class": 4, "n_components": 3, "n_clusters": 3}, images=str(tmp_path), side=8, progress=False,
+        {"labels_per_class": 4, "n_components": 3, "n_clusters": 3},
+        images=str(tmp_path / "mine"), side=8, progress=False,
     )  # fmt: skip
     counts = np.array(results.read_result(found["directory"])["confusion"]["svm"])
     assert counts.shape == (3, 3) and counts.sum(axis=1).tolist() == [8, 8, 0]

@@ -126,7 +126,7 @@ def test_labels_name_the_clusters(blobs, folder):
 
 
 def test_a_shared_pretext_is_that_of_a_fit_alone(blobs, tmp_path):
-    few = {**SETTINGS, "pretext_epochs": 2, "epochs": 1}
+    few = {**SETTINGS, "network": "small", "pretext_epochs": 1, "epochs": 1}
     shared, alone = (DEC(**few).fit(blobs[0], shared=place, progress=False) for place in (tmp_path, None))
     np.testing.assert_array_equal(alone.predict_proba(blobs[0]), shared.predict_proba(blobs[0]))
 

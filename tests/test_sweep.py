@@ -106,7 +106,10 @@ def test_a_row_that_fails_does_not_stop_the_others(here, capfd):
     jobs = sweep.jobs([Table("t", "SDCEC", "supervision", "", "", rows=(LEVELS[1], SHORTEST))])
     assert sweep.run_all(jobs, {}) == ["make digits-dcec SUP=0.0001"]
     said = capfd.readouterr().err
-    assert "[1 of 2] make digits-dcec SUP=0.0001   (2 left)" in said and "[2 of 2] make digits-classifier SUP=0.1   (1 left)" in said
+    assert (
+        "[1 of 2] make digits-dcec SUP=0.0001   (2 left)" in said
+        and "[2 of 2] make digits-classifier SUP=0.1   (1 left)" in said
+    )
     assert "selects none of 1797 images" in said and "failed after" in said
     result = results.read_result(jobs[1].directory)
     assert result["experiment"] == "digits-classifier"
