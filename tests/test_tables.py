@@ -287,6 +287,20 @@ def test_clusterings_without_labels_by_hand(tmp_path, monkeypatch):
     assert "seed 1: told" in page and "SCAN:\n\n1. The contrastive encoder" in page
 
 
+def test_a_run_without_a_clustering_that_was_added_later_is_not_counted(tmp_path):
+    for seed, names in ((0, ("kmeans",)), (1, ("kmeans", "n2d"))):
+        scores = {
+            f"{name}_{by}_training": 0.6 for name in ("acc", "nmi", "ari", "purity") for by in (*names, "mixture")
+        }
+        seconds = {"training": 60, "encoding": 30, "n2d": 90}
+        record(tmp_path, "fashion-ae", "paper", seed, {}, scores, seconds=seconds, starts={"n2d": [0.6, 0.5]})
+    of = TABLES["fashion-unsupervised"]
+    found = tables._kind(of).frame(of, tmp_path).set_index("what")
+    added = found.loc["dense autoencoder, UMAP and a mixture (training images)"]
+    assert (added["acc"], added["seeds"], added["minutes"]) == (0.6, 1, 3)
+    assert "(training images), seed 1: 0.6000, 0.5000" in tables.page(of, tmp_path)
+
+
 FEW = ("fashion-labels", "fashion-few-labels", "mnist-few-labels", "cifar-few-labels", "mnist-names", "fashion-names")
 
 

@@ -90,12 +90,18 @@ FROM_NOTHING = (
     *(
         _unsupervised(
             data, title,
+            *network,
             Row("FixMatch, from the typical images of UMAP and a mixture", f"{data}-fixmatch", by="fixmatch"),
             Row("UMAP and a mixture again, on the encoding of that FixMatch", f"{data}-fixmatch", **N2D),
             Row("SCAN", f"{data}-scan", by="scan"),
             Row("DEC on a contrastive encoder", f"{data}-dec", by="dec"),
         )
-        for data, title in (("fashion", "Fashion-MNIST"), ("mnist", "MNIST"))
+        for data, title, network in (
+            ("fashion", "Fashion-MNIST", (
+                Row("dense autoencoder, UMAP and a mixture (training images)", "fashion-ae", by="n2d_training"),
+            )),
+            ("mnist", "MNIST", ()),
+        )
     ),
 )  # fmt: skip
 

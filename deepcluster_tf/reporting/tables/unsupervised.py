@@ -28,13 +28,14 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for declared in of.rows:
-        found = running.runs_of(declared, root)
+        runs = running.runs_of(declared, root)  # early ones lack clusterings that were added later
+        found = [run for run in runs if f"{of.scores[0]}_{declared.by}" in run["metrics"]]
         command = experiments.get(declared.experiment).command(declared.settings)
         row = {"what": declared.label, "seeds": len(found), "command": command, "source": "", "whose": declared.whose}
         for name in of.scores:
             values = [run["metrics"][f"{name}_{declared.by}"]["value"] for run in found]
             row |= results.mean_and_std(values, name)
-        minutes = [markdown.minutes(run, declared.by) for run in found]
+        minutes = [markdown.minutes(run, declared.by.removesuffix("_training")) for run in found]
         row["minutes"] = float(np.mean(minutes)) if minutes else np.nan
         row["gib"] = float(np.mean([run.get("peak_gib", np.nan) for run in found])) if found else np.nan
         rows.append(row)
@@ -88,7 +89,7 @@ def _starts(of: Table, root: Path | None) -> list[str]:
     lines = []
     for row in of.rows:
         for run in running.runs_of(row, root):
-            if starts := run.get("starts", {}).get(row.by):
+            if starts := run.get("starts", {}).get(row.by.removesuffix("_training")):
                 said = ", ".join(f"{acc:.4f}" for acc in starts)
                 lines.append(f"- {row.label}, seed {run['seed']}: {said}")
     return (
