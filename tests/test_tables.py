@@ -293,7 +293,8 @@ def test_a_run_without_a_clustering_that_was_added_later_is_not_counted(tmp_path
             f"{name}_{by}_training": 0.6 for name in ("acc", "nmi", "ari", "purity") for by in (*names, "mixture")
         }
         seconds = {"training": 60, "encoding": 30, "n2d": 90}
-        record(tmp_path, "fashion-ae", "paper", seed, {}, scores, seconds=seconds, starts={"n2d": [0.6, 0.5]})
+        more = {"starts": {"n2d": [0.6, 0.5]} if seed else {}, "confusion": {}}
+        record(tmp_path, "fashion-ae", "paper", seed, {}, scores, seconds=seconds, **more)
     of = TABLES["fashion-unsupervised"]
     found = tables._kind(of).frame(of, tmp_path).set_index("what")
     added = found.loc["dense autoencoder, UMAP and a mixture (training images)"]
