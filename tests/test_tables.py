@@ -293,7 +293,8 @@ def test_a_run_without_a_clustering_that_was_added_later_is_not_counted(tmp_path
             f"{name}_{by}_training": 0.6 for name in ("acc", "nmi", "ari", "purity") for by in (*names, "mixture")
         }
         seconds = {"training": 60, "encoding": 30, "n2d": 90}
-        more = {"starts": {"n2d": [0.6, 0.5]} if seed else {}, "confusion": {}}
+        more = {"starts": {"n2d": [0.6, 0.5]} if seed else {}, "class_names": []}
+        more["confusion"] = {"kmeans_training": [], "mixture_training": []}
         record(tmp_path, "fashion-ae", "paper", seed, {}, scores, seconds=seconds, **more)
     of = TABLES["fashion-unsupervised"]
     found = tables._kind(of).frame(of, tmp_path).set_index("what")
