@@ -12,6 +12,7 @@ from deepcluster_tf import experiments
 from deepcluster_tf.experiments import TABLES, results
 from deepcluster_tf.reporting import figures, tables
 from deepcluster_tf.reporting.figures import annotation as drawing
+from deepcluster_tf.reporting.figures import unsupervised
 from deepcluster_tf.reporting.tables import annotation, encodings, markdown, supervision
 
 REPOSITORY = Path(__file__).parents[1]
@@ -301,6 +302,11 @@ def test_a_run_without_a_clustering_that_was_added_later_is_not_counted(tmp_path
     added = found.loc["dense autoencoder, UMAP and a mixture (training images)"]
     assert (added["acc"], added["seeds"], added["minutes"]) == (0.6, 1, 3)
     assert "(training images), seed 1: 0.6000, 0.5000" in tables.page(of, tmp_path)
+    for seed in (0, 1):  # whose pictures are of another kind
+        np.savez(tmp_path / "runs" / "fashion-ae" / "paper" / f"seed-{seed}" / "pictures.npz", centers=np.zeros(3))
+    (tmp_path / "figures").mkdir()
+    drawn = unsupervised.write(of, tmp_path / "figures", tmp_path)
+    assert [path.name for path in drawn] == ["fashion-unsupervised-scores.png"]
 
 
 FEW = ("fashion-labels", "fashion-few-labels", "mnist-few-labels", "cifar-few-labels", "mnist-names", "fashion-names")

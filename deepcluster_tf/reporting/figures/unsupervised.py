@@ -99,6 +99,7 @@ def write(table: Table, folder: Path, root: Path) -> list[Path]:
         runs.setdefault(running.variant_of(row) + row.experiment, []).append(row)
     for rows in runs.values():
         seeds = running.runs_of(rows[0], root)
-        if seeds and (seeds[0]["directory"] / "pictures.npz").exists():
+        searched = seeds and seeds[0]["protocol"] == "clusterings"  # others have figures of their own
+        if searched and (seeds[0]["directory"] / "pictures.npz").exists():
             written += _pictures(rows, seeds, folder)
     return written
