@@ -103,6 +103,11 @@ def runs_of(row: Row, root: Path | None = None) -> list[dict]:
     return results.runs_of(row.experiment, variant_of(row), root)
 
 
+def runs_with(row: Row, score: str, root: Path | None = None) -> list[dict]:
+    """Those of `runs_of` that have a score: early ones lack clusterings that were added later."""
+    return [run for run in runs_of(row, root) if score in run["metrics"]]
+
+
 def run(
     experiment: Experiment,
     settings: dict | None = None,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import Row, Table, results, running
+from deepcluster_tf.experiments import Table, results, running
 from deepcluster_tf.reporting.tables import claims, markdown
 from deepcluster_tf.reporting.tables.markdown import DASH, cell
 
@@ -29,7 +29,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     rows, printed = [], results.reference()[of.name]
     for where in ("training", "test"):
         for declared in of.rows:
-            found = recorded(declared, root)
+            found = running.runs_with(declared, f"acc_{declared.by}_training", root)
             command = experiments.get(declared.experiment).command(declared.settings)
             row = {"scored": where, "what": declared.label, "seeds": len(found), "command": command}
             for name in SCORES:
@@ -41,12 +41,6 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
             row["purity_difference"] = row["purity"] - row["purity_document"]
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def recorded(row: Row, root: Path | None) -> list[dict]:
-    """The runs of a row that have its clustering; early ones have no UMAP."""
-    key = f"acc_{row.by}_training"
-    return [run for run in running.runs_of(row, root) if key in run["metrics"]]
 
 
 def page(of: Table, root: Path | None = None) -> str:

@@ -28,8 +28,7 @@ def frame(of: Table, root: Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for declared in of.rows:
-        runs = running.runs_of(declared, root)  # early ones lack clusterings that were added later
-        found = [run for run in runs if f"{of.scores[0]}_{declared.by}" in run["metrics"]]
+        found = running.runs_with(declared, f"{of.scores[0]}_{declared.by}", root)
         command = experiments.get(declared.experiment).command(declared.settings)
         row = {"what": declared.label, "seeds": len(found), "command": command, "source": "", "whose": declared.whose}
         for name in of.scores:
