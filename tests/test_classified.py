@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from deepcluster_tf import experiments
-from deepcluster_tf.experiments import finished, results, running
+from deepcluster_tf.experiments import finished, results, running, sorting
 from deepcluster_tf.experiments.protocols.classified import Classified
 from deepcluster_tf.experiments.protocols.labels import supervised_labels
 
@@ -84,7 +84,7 @@ def test_a_class_of_which_every_label_is_told_has_a_row_of_its_own(here, digits,
     )  # fmt: skip
     counts = np.array(results.read_result(found["directory"])["confusion"]["svm"])
     assert counts.shape == (3, 3) and counts.sum(axis=1).tolist() == [8, 8, 0]
-    moved = finished.sort(found["directory"], tmp_path / "sorted", "svm", progress=False)
+    moved = sorting.sort(found["directory"], tmp_path / "sorted", "svm", progress=False)
     assert set(moved) <= {f"{kind} kind {kind}" for kind in range(3)} and sum(moved.values()) == 28
     with pytest.raises(ValueError, match="holds no model of its clusters: its classifiers are gone"):
         finished.read(found["directory"])

@@ -12,7 +12,7 @@ from conftest import SMALL
 from PIL import Image
 
 from deepcluster_tf import datasets
-from deepcluster_tf.experiments import Experiment, finished, results, running
+from deepcluster_tf.experiments import Experiment, finished, results, running, sorting
 
 OWN = Experiment(
     name="own",
@@ -86,7 +86,7 @@ def test_any_number_of_images_is_read_some_at_a_time(run, digits):
 @pytest.mark.parametrize("copied", [False, True])
 def test_images_are_sorted_and_nothing_is_replaced(run, tmp_path, copied):
     root, directory = run
-    counts = finished.sort(directory, tmp_path / "sorted", copied=copied, progress=False)
+    counts = sorting.sort(directory, tmp_path / "sorted", copied=copied, progress=False)
     table = pd.read_csv(directory / "clusters.csv")
     assert sum(counts.values()) == 200
     for file, cluster in zip(table["file"], table["cluster"]):
@@ -94,11 +94,11 @@ def test_images_are_sorted_and_nothing_is_replaced(run, tmp_path, copied):
         assert placed.read_bytes() == (root / "photos" / file).read_bytes() and placed.is_symlink() != copied
     before = sorted(tmp_path.rglob("*"))
     placed.unlink()  # as where the disk was full
-    assert finished.sort(directory, tmp_path / "sorted", copied=copied, progress=False) == counts
+    assert sorting.sort(directory, tmp_path / "sorted", copied=copied, progress=False) == counts
     assert sorted(tmp_path.rglob("*")) == before
     for kind in (not copied, copied):
         with pytest.raises(ValueError, match="is there already"):
-            finished.sort(directory, tmp_path / "sorted", copied=kind, progress=False)
+            sorting.sort(directory, tmp_path / "sorted", copied=kind, progress=False)
         placed.unlink()
         placed.write_text("mine")  # another file of that name
     assert placed.read_text() == "mine" and sorted(tmp_path.rglob("*")) == before
@@ -111,15 +111,15 @@ def test_a_copy_that_does_not_fit_on_the_disk_is_not_left_there(run, tmp_path, m
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
         patch.setattr("shutil.copyfile", full)
-        finished.sort(run[1], tmp_path / "sorted", copied=True, progress=False)
+        sorting.sort(run[1], tmp_path / "sorted", copied=True, progress=False)
     assert not [each for each in (tmp_path / "sorted").rglob("*.png") if not each.stat().st_size]
-    assert sum(finished.sort(run[1], tmp_path / "sorted", copied=True, progress=False).values()) == 200
+    assert sum(sorting.sort(run[1], tmp_path / "sorted", copied=True, progress=False).values()) == 200
 
 
 def test_the_folder_of_the_images_is_no_place_for_them(run):
     for to in (run[0] / "photos", run[0] / "photos" / "sorted"):
         with pytest.raises(ValueError, match="sorted images would be taken for more of them: name another TO"):
-            finished.sort(run[1], to)
+            sorting.sort(run[1], to)
 
 
 @pytest.mark.parametrize("file", ["../away.png", "/etc/away.png"])
@@ -130,7 +130,7 @@ def test_no_file_outside_of_the_folder_is_sorted(file, run, tmp_path):
     path.write_text(text.replace(first, file, 1))
     try:
         with pytest.raises(ValueError, match="expected files inside the folder of images; received .*away.png"):
-            finished.sort(run[1], tmp_path / "sorted")
+            sorting.sort(run[1], tmp_path / "sorted")
     finally:
         path.write_text(text)
 
@@ -151,14 +151,14 @@ def test_two_runs_are_exported_to_two_places(run, monkeypatch):
 def test_what_cannot_be_sorted_is_refused_before_the_first_file(run, tmp_path):
     root, directory = run
     with pytest.raises(ValueError, match="BY must be cluster; received 'kmeans'"):
-        finished.sort(directory, tmp_path / "sorted", by="kmeans")
+        sorting.sort(directory, tmp_path / "sorted", by="kmeans")
     with pytest.raises(ValueError, match="no finished run on a folder of images"):
-        finished.sort(tmp_path, tmp_path / "sorted")
+        sorting.sort(tmp_path, tmp_path / "sorted")
     first = root / "photos" / pd.read_csv(directory / "clusters.csv")["file"].iloc[-1]
     first.rename(tmp_path / "away.png")
     try:
         with pytest.raises(ValueError, match="is gone: expected the images where they were"):
-            finished.sort(directory, tmp_path / "sorted")
+            sorting.sort(directory, tmp_path / "sorted")
     finally:
         (tmp_path / "away.png").rename(first)
     assert not (tmp_path / "sorted").exists()
@@ -187,7 +187,7 @@ def test_a_damaged_list_of_clusters_is_refused(run, damage, tmp_path):
     path.write_text(damage(text))
     try:
         with pytest.raises(ValueError, match=f"^{path} is missing or damaged .*: run the experiment again") as refused:
-            finished.sort(run[1], tmp_path / "sorted", progress=False)
+            sorting.sort(run[1], tmp_path / "sorted", progress=False)
         assert "\n" not in str(refused.value) and not (tmp_path / "sorted").exists()
     finally:
         path.write_text(text)
@@ -197,13 +197,13 @@ def test_clusterings_of_some_images_and_classes_by_name_are_read(tmp_path):
     path = tmp_path / "clusters.csv"
     path.write_text("file,kmeans,affinity\na,1,0\nb,0,-1\n")
     result = {"data": {"n": 2}, "cluster_sizes": {"kmeans": [1, 1], "random": [2], "affinity": [1]}}
-    assert finished._clusters(path, result).to_numpy().tolist() == [["a", 1, 0], ["b", 0, -1]]
+    assert sorting._clusters(path, result).to_numpy().tolist() == [["a", 1, 0], ["b", 0, -1]]
     path.write_text("file,class\na,dog\nb,NA\n")
     result = {"data": {"n": 2}, "cluster_sizes": [1, 0], "class_names_given": ["NA", "dog"]}
-    assert finished._clusters(path, result)["class"].tolist() == [1, 0]
+    assert sorting._clusters(path, result)["class"].tolist() == [1, 0]
     path.write_text("file,class\na,dog\nb,cat\n")
     with pytest.raises(ValueError, match="damaged .'cat' is not in list"):
-        finished._clusters(path, result)
+        sorting._clusters(path, result)
 
 
 def test_predict_replaces_its_own_csv_and_nothing_else(run, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from test_finished import run, save  # noqa: F401  (a fixture)
 
 from deepcluster_tf.annotation import Answer
-from deepcluster_tf.experiments import finished, naming, results, running
+from deepcluster_tf.experiments import finished, naming, results, running, sorting
 
 NAMES = ("cat", "dog")
 
@@ -77,7 +77,7 @@ def test_predictions_folders_models_and_pages_have_the_names(nameless, digits, t
     path, _ = finished.predict(directory, tmp_path / "new", tmp_path / "said.csv", progress=False)
     table = pd.read_csv(path, keep_default_na=False)
     assert table["class"].tolist() == [found.get(j, "") for j in table["cluster"]]
-    folders = finished.sort(directory, tmp_path / "sorted", progress=False)
+    folders = sorting.sort(directory, tmp_path / "sorted", progress=False)
     assert set(folders) == {f"{j} {found[j]}" if j in found else f"{j}" for j in clusters}
     loaded = tf.saved_model.load(str(finished.export(directory, tmp_path / "model")))
     names = [each.decode() for each in loaded.names()["names"].numpy()]
@@ -126,8 +126,8 @@ def test_a_name_is_one_folder_and_of_its_own_clustering(nameless, tmp_path, monk
     monkeypatch.setattr(results, "read_result", lambda _: {**result, "cluster_sizes": sizes})
     try:
         kept.assign(kmeans=np.arange(200) % 3).to_csv(directory / "clusters.csv", index=False)
-        assert set(finished.sort(directory, tmp_path / "others", by="kmeans", progress=False)) == {"0", "1", "2"}
-        mine = set(finished.sort(directory, tmp_path / "mine", progress=False))
+        assert set(sorting.sort(directory, tmp_path / "others", by="kmeans", progress=False)) == {"0", "1", "2"}
+        mine = set(sorting.sort(directory, tmp_path / "mine", progress=False))
     finally:
         kept.to_csv(directory / "clusters.csv", index=False)
     expected = {0: "0 T-shirt-top", 1: "1 ..-up"}

@@ -197,9 +197,9 @@ class Sort(Settings):
         if not self.run or not self.to:
             raise ValueError("sort needs a run and a place: expected RUN=results/runs/... TO=folder")
         start_tensorflow()
-        from deepcluster_tf.experiments import finished
+        from deepcluster_tf.experiments import sorting
 
-        for name, count in finished.sort(_path(self.run), _path(self.to), self.by, self.copy).items():
+        for name, count in sorting.sort(_path(self.run), _path(self.to), self.by, self.copy).items():
             print(f"{_path(self.to) / name}: {count:,} images")
 
 
