@@ -49,7 +49,7 @@ $(DEV): $(MARK)
 	@echo "installing what the tests need (a minute) ..." && $(PIP) --editable '.[dev]' || $(NO_PIP)
 	@touch "$$VENV/.installed-dev"
 
-ifeq ($(firstword $(MAKECMDGOALS)),help)
+ifneq ($(filter help,$(MAKECMDGOALS)),)
 help: check ## this list; make help TARGET for one target's variables
 	@"$$PYTHON" -m runners.help $(filter-out help,$(MAKECMDGOALS))
 $(filter-out help,$(MAKECMDGOALS)): ; @:
@@ -81,7 +81,7 @@ clean: check ## remove the environment and caches; results and data stay
 	@if [ -f "$$VENV/.made" ]; then rm -rf "$$VENV"; \
 	  elif [ -f "$$VENV/.installed" ]; then echo "note: $$VENV is left as it is: it was there before make used it"; fi
 	@[ ! -f .venv-lowest/.made ] || rm -rf .venv-lowest
-	@rm -rf .pytest_cache .ruff_cache .hypothesis deepcluster_tf.egg-info
+	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis deepcluster_tf.egg-info
 
 # ---- and all else is a target of the runner
 $(filter-out $(OWN) check $(MARK) $(DEV),$(MAKECMDGOALS)): check $(MARK)

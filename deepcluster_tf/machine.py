@@ -107,14 +107,23 @@ def versions() -> dict:
     return found
 
 
+def of_umap() -> str:
+    """What the numbers of UMAP depend on beside the images and the seed, in a word: processors and versions."""
+    found = versions()
+    packages = ("scikit-learn", "numpy", "umap-learn", "pynndescent", "numba")
+    return "-".join([f"{processors()}-processors", *(f"{name}-{found.get(name)}" for name in packages)])
+
+
 def git_commit() -> str:
-    """The commit of the working tree, with "-dirty" where tracked code differs from it; "unknown" outside git."""
+    """The commit of this package's working tree, with "-dirty" where tracked code differs; "unknown" without one."""
     if os.environ.get(COMMIT):
         return os.environ[COMMIT]
+    tree = Path(__file__).parents[1]
     try:
         run = lambda *words: (
-            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20).stdout
+            subprocess.run(["git", "-C", tree, *words], capture_output=True, text=True, check=True, timeout=20).stdout
         )
+        run("ls-files", "--error-unmatch", "--", __file__)  # else it is another project's, in whose environment it lies
         dirty = run("status", "--porcelain", "--untracked-files=no", "--", "deepcluster_tf", "runners")
         return run("rev-parse", "HEAD").strip() + ("-dirty" if dirty.strip() else "")
     except (OSError, subprocess.SubprocessError):

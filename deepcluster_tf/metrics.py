@@ -47,6 +47,11 @@ def confusion(classes, clusters, n_classes: int | None = None, n_clusters: int |
     return counts
 
 
+def _counts(classes, clusters) -> np.ndarray:
+    """The confusion of the ids that occur, in their order: a large id takes no more memory than a small one."""
+    return confusion(*(np.unique(ids, return_inverse=True)[1] for ids in _checked(classes, clusters)))
+
+
 def match(classes, clusters) -> dict[int, int]:
     """The one-to-one mapping m of clusters to classes that gets the most images right (SDCEC, eq. 7).
 
@@ -82,7 +87,7 @@ def accuracy(classes, clusters) -> float:
     Raises:
         ValueError: lengths differ, nothing given, or an id is negative.
     """
-    counts = confusion(classes, clusters)
+    counts = _counts(classes, clusters)
     return float(counts[matching(counts)].sum() / counts.sum())
 
 
@@ -99,10 +104,9 @@ def balanced_accuracy(classes, clusters) -> float:
     Raises:
         ValueError: lengths differ, nothing given, or an id is negative.
     """
-    counts = confusion(classes, clusters)
+    counts = _counts(classes, clusters)
     rows, columns = matching(counts)
-    sizes = counts.sum(axis=1)
-    return float((counts[rows, columns] / np.maximum(sizes[rows], 1)).sum() / (sizes > 0).sum())
+    return float((counts[rows, columns] / counts.sum(axis=1)[rows]).sum() / len(counts))
 
 
 def purity(classes, clusters) -> float:
@@ -118,7 +122,7 @@ def purity(classes, clusters) -> float:
     Raises:
         ValueError: lengths differ, nothing given, or an id is negative.
     """
-    counts = confusion(classes, clusters)
+    counts = _counts(classes, clusters)
     return float(counts.max(axis=0).sum() / counts.sum())
 
 

@@ -10,21 +10,22 @@ import sys
 from deepcluster_tf.command import main, targets
 
 ALWAYS = ("PYTHON", "VENV", "HELP")  # what the Makefile itself takes
-ENVIRONMENT = ("DATA_DIR",)  # what may come from there as well
 
 
 def given() -> dict[str, str]:
     """The variables of make's command line, and those that may come from the environment."""
     names = [name for name in os.environ.get("MAKE_GIVEN", "").split() if name not in ALWAYS]
-    return {name: os.environ.get(name, "") for name in [*names, *(n for n in ENVIRONMENT if os.environ.get(n))]}
+    beside = [name for name in targets.ENVIRONMENT if os.environ.get(name)]
+    return {name: os.environ.get(name, "") for name in [*names, *beside]}
 
 
 def run() -> None:
     """Check the targets, the names of the variables, and the values that can be checked now."""
     wanted = os.environ.get("MAKE_TARGETS", "").split() or ["help"]
-    typed = [name for name in given() if name not in ENVIRONMENT or name in os.environ.get("MAKE_GIVEN", "").split()]
-    if wanted[0] == "help":
-        wanted = wanted[1:] or wanted
+    on_line = os.environ.get("MAKE_GIVEN", "").split()
+    typed = [name for name in given() if name not in targets.ENVIRONMENT or name in on_line]
+    if "help" in wanted:
+        wanted = [target for target in wanted if target != "help"] or wanted
     targets.require(wanted, typed)
     for target in wanted:
         known = targets.variables(target)

@@ -1,11 +1,16 @@
 """The command of a recorded run: it leads to the run's own folder, whatever budget and whoever gave names."""
 
+import shlex
+
+import numpy as np
 import pytest
 from test_finished import save
 
 from deepcluster_tf import experiments
 from deepcluster_tf.command.targets import variables
-from deepcluster_tf.experiments import again, options, results, running
+from deepcluster_tf.experiments import again, options, results, running, sorting
+from deepcluster_tf.reporting.figures import clusterings
+from deepcluster_tf.reporting.figures import counting as drawing
 
 
 def run_of(words, n=60, quick=False, **about):
@@ -23,6 +28,7 @@ def run_of(words, n=60, quick=False, **about):
     variant = running.variant(experiment, method, protocol, quick, epochs)
     directory = results.run_directory(name, variant, method.seed)
     seed = found.get("seed", 0)
+    about = {"autoencoder": {"scratch": getattr(protocol, "pretrain", "") == "scratch"}, **about}
     run = {"experiment": name, "budget": "quick" if quick else "paper", "settings": found, "seed": seed, "data": data}
     return {**run, "directory": directory, **about}, (variant, side)
 
@@ -38,6 +44,7 @@ def run_of(words, n=60, quick=False, **about):
         ("fashion-dcec SUP=0.05 QUICK=1", "make fashion-dcec SUP=0.05 QUICK=1"),
         ("digits-raw QUICK=1 SEED=1", "make digits-raw QUICK=1 SEED=1"),
         ("names ANNOTATOR=browser CLASSES=a,b PICTURES=9", "make names PICTURES=9 ANNOTATOR=browser CLASSES=a,b"),
+        ("fashion-dcec SUP=0.05 PRETRAIN=scratch", "make fashion-dcec SUP=0.05 PRETRAIN=scratch"),
     ],
 )
 def test_the_command_gives_the_same_folder(words, said):
@@ -53,6 +60,9 @@ def test_answers_come_out_of_the_file_where_the_run_kept_them():
     assert {"ANNOTATOR=file", f"ANSWERS={where}", "CLASSES=cat,dog"} <= {*said}
     mixed = {**run, "settings": {**run["settings"], "precision": "mixed_bfloat16"}}
     assert "PRECISION=mixed_bfloat16" in again.command(mixed)
+    assert "STRATEGY=mirrored" in again.command({**run, "strategy": "mirrored"})
+    spaced = again.command({**run, "class_names_given": ["big cat", "dog's"]})
+    assert "CLASSES=big cat,dog's" in shlex.split(spaced) and '"' in spaced
 
 
 # ---------------------------------------------------------------------- what is recorded, asked for again
@@ -80,7 +90,9 @@ def test_images_in_other_classes_are_another_run(folder):
     (folder / "b").rename(folder / "dog")
     with pytest.raises(ValueError, match="these images under other names or in other classes. FORCE=1 replaces it"):
         run_again(folder)
+    (first["directory"] / "report").mkdir()
     renamed = run_again(folder, force=True)
+    assert not (first["directory"] / "report").exists()  # the page of the run before
     assert renamed["directory"] == first["directory"] and renamed["class_names"] == ["a", "dog"]
 
 
@@ -92,6 +104,26 @@ def test_a_number_that_suggested_itself_stays_recorded(folder, monkeypatch):
     assert not asked["fresh"] and asked["counted"] == counted
     assert results.read_result(asked["directory"])["counted"] == counted
     assert run_again(folder, force=True)["counted"] == counted
+
+
+def test_a_first_look_has_its_figures_in_its_folder(folder, tmp_path, monkeypatch):
+    counted = {"n_clusters": 2, "of": "pixels", "candidates": [2, 3], "silhouettes": [0.5, 0.25]}
+    monkeypatch.setattr("deepcluster_tf.experiments.counting.count", lambda *_: counted)
+    directory = run_again(folder, count=True, quick=True)["directory"]
+    drawn = [*clusterings.own(tmp_path / "results"), *drawing.write(tmp_path, tmp_path / "results")]
+    assert drawn == [directory / "searches.png", directory / "how-many.png"]
+
+
+def test_images_are_sorted_by_the_clusters_that_a_run_is_about(folder, digits, tmp_path):
+    save(folder / "a", digits.images[-40:], [f"more{i}.png" for i in range(40)])  # UMAP wants fifty
+    settings = {"n_clusters": 3, "n_init": 1}
+    how = {"images": str(folder), "side": 8, "progress": False}
+    directory = running.run(experiments.get("umap"), settings, **how)["directory"]
+    sizes = {name: np.sort(of) for name, of in results.read_result(directory)["cluster_sizes"].items()}
+    of_umap = sorting.sort(directory, tmp_path / "umap", progress=False)
+    assert sorted(of_umap.values()) == [size for size in sizes["n2d"] if size]
+    named = sorting.sort(directory, tmp_path / "kmeans", by="kmeans", progress=False)
+    assert sorted(named.values()) == [size for size in sizes["kmeans"] if size]
 
 
 # ---------------------------------------------------------------------- what would have no effect

@@ -16,10 +16,11 @@ from PIL import Image
 from deepcluster_tf import datasets, experiments
 from deepcluster_tf.annotation import Answer, browser
 from deepcluster_tf.annotation.reader import Reader
-from deepcluster_tf.experiments import Experiment, results, running
+from deepcluster_tf.experiments import Experiment, results, running, sorting
 from deepcluster_tf.experiments import finished as finished_run
 from deepcluster_tf.experiments.protocols import annotated
 from deepcluster_tf.reporting import tables
+from deepcluster_tf.reporting.report import one_run
 
 SOME = pathlib.Path(__file__).parent / "data" / "answers-of-one-epoch.csv"
 SETTINGS = {"beta": 0.4, "n_clusters": 8, "clustering": "mixture", "epochs": 6, "unsupervised_epochs": 4, "depth": 1}
@@ -191,7 +192,7 @@ def test_own_images_are_named_in_the_browser(shades, monkeypatch, tmp_path):
     found = pd.read_csv(result["directory"] / "clusters.csv")
     assert len(found) == 60 and set(found["class"]) <= {"dark", "light"}
     sizes = {f"{j} {name}": n for j, (name, n) in enumerate(zip(("dark", "light"), result["cluster_sizes"])) if n}
-    assert finished_run.sort(result["directory"], tmp_path / "sorted", progress=False) == sizes
+    assert sorting.sort(result["directory"], tmp_path / "sorted", progress=False) == sizes
     lines = ["epoch,cluster,size,label,confidence", "0,1,9,bright,1"]
     (result["directory"] / results.NAMES).write_text("\n".join(lines) + "\n")
     served = tf.saved_model.load(str(finished_run.export(result["directory"], tmp_path / "model")))
@@ -299,3 +300,12 @@ def test_own_images_need_names_and_a_person(tmp_path, monkeypatch, how, message)
         Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / "mine" / f"{i}.png")
     with pytest.raises(ValueError, match=message):
         running.run(experiments.get("vae"), how, images=str(tmp_path / "mine"), side=8, progress=False)
+
+
+def test_the_page_of_a_run_has_its_classes_and_no_more(finished, monkeypatch):
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"digits-x": TINY})
+    of = finished_run.contents(finished["directory"], progress=False)
+    of.method.n_clusters = 16  # of its latent space, of which several may have one name
+    monkeypatch.setattr(one_run, "_map", lambda *_: np.zeros((len(of.clusters), 2)))
+    points = one_run._points(finished["directory"], of, np.arange(len(of.clusters)), False)
+    assert points["clusterNames"] == list("0123456789") and len(points["sizes"]) == 10 == len(points["typical"])

@@ -61,12 +61,19 @@ def test_results_go_where_they_are_told(called, monkeypatch):
 
 def test_variables_may_stand_after_an_option(called, capsys):
     assert called(*["run", "digits-raw", "--results", "mine", "QUICK=1"]) == ["digits-raw", {"QUICK": "1"}]
-    words = "cluster photos CLUSTERS=3 --results mine METHOD=raw SEED=1"
-    assert called(*words.split()) == ["raw", {"IMAGES": "photos", "CLUSTERS": "3", "SEED": "1"}]
+    words = "cluster photos CLUSTERS=3 --results mine METHOD=ae SEED=1"
+    assert called(*words.split()) == ["ae", {"IMAGES": "photos", "CLUSTERS": "3", "SEED": "1"}]
     for wrong, word in (("run digits-raw --results mine quick", "quick"), ("run digits-raw --quick=1", "--quick=1")):
         with pytest.raises(SystemExit, match="2"):
             called(*wrong.split())
         assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+
+
+def test_the_folder_of_the_data_may_come_from_the_environment(called, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", "/mine")
+    assert called("run", "fashion-dcec", "SUP=0.01") == ["fashion-dcec", {"DATA_DIR": "/mine", "SUP": "0.01"}]
+    assert called("run", "fashion-dcec", "DATA_DIR=/other") == ["fashion-dcec", {"DATA_DIR": "/other"}]
+    assert called("data") == ["data", {"DATA_DIR": "/mine"}] and called("tables") == ["tables", {}]
 
 
 def test_it_lists_what_make_lists(called, capsys):

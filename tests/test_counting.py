@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import silhouette_score
 from test_finished import save
 
-from deepcluster_tf import clustering, experiments
+from deepcluster_tf import clustering, experiments, machine
 from deepcluster_tf.command import targets
 from deepcluster_tf.experiments import counting, options, results, running
 
@@ -44,8 +44,12 @@ def test_a_folder_of_three_kinds_is_counted_and_recorded(digits, tmp_path, monke
     assert counted["n_clusters"] == result["settings"]["n_clusters"] == 3 and counted["of"] == "pixels"
     assert counted["candidates"] == list(range(2, 31)) and len(counted["silhouettes"]) == 29
     assert len(result["cluster_sizes"]["kmeans"]) == 3 and "clusters-3" in str(result["directory"])
-    monkeypatch.setattr(clustering, "silhouettes", None)  # it is kept
-    assert not running.run(umap, {**settings, "ways": ("kmeans",)}, progress=False, **call)["fresh"]
+    with monkeypatch.context() as patch:
+        patch.setattr(clustering, "silhouettes", None)  # it is kept
+        assert not running.run(umap, {**settings, "ways": ("kmeans",)}, progress=False, **call)["fresh"]
+    monkeypatch.setattr(clustering, "silhouettes", lambda *_: np.eye(29)[0])
+    monkeypatch.setattr(machine, "of_umap", lambda: "another version of it")
+    assert running.run(umap, {**settings, "ways": ("kmeans",)}, progress=False, **call)["counted"]["n_clusters"] == 2
 
 
 def test_what_was_counted_is_shown(tmp_path, monkeypatch):

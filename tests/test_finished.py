@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepcluster_tf import datasets
 from deepcluster_tf.experiments import Experiment, finished, results, running, sorting
+from deepcluster_tf.methods.base import Method
 
 OWN = Experiment(
     name="own",
@@ -139,6 +140,14 @@ def test_one_image_alone_is_predicted(run, digits, tmp_path):
     save(tmp_path / "one", digits.images[:1], ["a.png"])
     path, unread = finished.predict(run[1], tmp_path / "one", tmp_path / "one.csv", progress=False)
     assert len(pd.read_csv(path)) == 1 and not unread
+
+
+def test_an_image_is_encoded_once_to_be_predicted(run, digits, tmp_path, monkeypatch):
+    save(tmp_path / "some", digits.images[:5], [f"{i}.png" for i in range(5)])
+    seen, usual = [], Method.transform
+    monkeypatch.setattr(Method, "transform", lambda self, images: seen.append(len(images)) or usual(self, images))
+    finished.predict(run[1], tmp_path / "some", tmp_path / "some.csv", progress=False)
+    assert seen == [5]
 
 
 def test_two_runs_are_exported_to_two_places(run, monkeypatch):

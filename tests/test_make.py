@@ -111,6 +111,7 @@ def test_help_of_one_target_lists_its_variables_alone(tree):
     assert "SUP=0.01" in said and "(a fraction in [0, 1), such as 0.01 for 1 %)" in said
     assert "FILTERS" not in said and "IMAGES" not in said and "mnist" not in said
     assert make(tree, "fashion-dcec", "HELP=1").stdout == said
+    assert make(tree, "fashion-dcec", "help").stdout == said and not (tree / ".venv").exists()
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(tree):

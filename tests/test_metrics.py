@@ -25,6 +25,12 @@ def by_all_mappings(classes, clusters):
     return max(np.mean(np.take(m, clusters) == classes) for m in itertools.permutations(range(size)))
 
 
+def test_large_ids_take_no_more_memory_than_small_ones():
+    classes, clusters = [0, 10**12, 10**12, 7], [5, 10**9, 5, 10**9]
+    assert metrics.accuracy(classes, clusters) == 0.5 and metrics.purity(classes, clusters) == 0.5
+    assert metrics.balanced_accuracy([3, 3, 10**12], [10**9, 10**9, 2]) == 1
+
+
 def by_entropies(classes, clusters):
     """Eq. 8 from I and H, each a sum over probabilities."""
 

@@ -70,11 +70,12 @@ def test_a_person_is_asked_anew_where_a_run_is_made_anew_and_of_other_names(here
             self.names = names
 
         def annotate(self, questions, given):
-            for number, question in enumerate(each for each in questions if each.key not in given):
+            assert not any(each.learns or each.decoded for each in questions)
+            for number, question in enumerate(each for each in questions if blind or each.key not in given):
                 self.asked.append(self.names)
                 if len(self.asked) == stop:
                     raise KeyboardInterrupt
-                yield question, Answer(number % len(self.names))
+                yield question, Answer(-1 if blind == 1 else number % len(self.names))
 
         def close(self):
             pass
@@ -88,7 +89,7 @@ def test_a_person_is_asked_anew_where_a_run_is_made_anew_and_of_other_names(here
         how = {"images": str(tmp_path), "side": 8, "progress": False, "force": force}
         return running.run(experiments.get("names"), {**settings, "class_names": names}, **how)["directory"]
 
-    stop = 0
+    stop = blind = 0
     directory = named()
     assert len(Person.asked) == 3 and named() == directory and len(Person.asked) == 3  # finished: nobody is asked
     assert named(("cat", "dog", "owl")) != directory and len(Person.asked) == 6
@@ -98,6 +99,11 @@ def test_a_person_is_asked_anew_where_a_run_is_made_anew_and_of_other_names(here
     assert len(Person.asked) == 8 and len(list(directory.glob("annotations*.csv"))) == 2  # those before are kept
     stop = 0
     assert named() == directory and len(Person.asked) == 10  # the one that was answered is not asked again
+    blind = 1
+    with pytest.raises(ValueError, match="no picture was named"):
+        named(("ox", "owl"))
+    blind = 2
+    assert named(("ox", "owl")).exists() and len(Person.asked) == 16  # who saw nothing is asked once more
     with pytest.raises(ValueError, match="class names must be different words"):
         named(("cat", "cat"))
     with pytest.raises(ValueError, match="names went to its own images alone"):

@@ -349,6 +349,27 @@ def test_any_keras_model_can_be_the_backbone(kind, digits, tmp_path):
     np.testing.assert_array_equal(loaded.predict(images[:20]), method.predict(images[:20]))
 
 
+def test_the_same_weights_in_another_network_have_features_of_their_own(digits, tmp_path):
+    network, images = own_network(), digits.images[:60]
+    scaled = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(10.0, -5.0), network])
+    for model in (network, scaled):
+        method = Frozen(n_clusters=3, n_components=3, n_init=1).with_backbone(model)
+        method.fit(images, shared=tmp_path, progress=False)
+        np.testing.assert_allclose(method.transform(images)[:10], method.transform(images[:10]), atol=5e-3)
+
+
+def test_a_backbone_of_ones_own_with_16_bits_gives_32(digits, tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = own_network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    method = Frozen(n_clusters=3, n_components=3, n_init=1).with_backbone(network)
+    method.fit(digits.images[:60], progress=False)
+    assert method.transform(digits.images[:5]).dtype == np.float32
+    method.export(tmp_path / "model")
+
+
 def test_a_backbone_of_ones_own_sees_the_size_that_it_was_made_for(digits):
     images = np.float32(digits.images[:3]) / 255
     one = networks.own_backbone(own_network(1, 16, maps=False), (8, 8, 1))

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -89,11 +90,6 @@ def test_no_name_is_too_long_for_a_folder(letter, tmp_path):
         directory.mkdir(parents=True)
         assert len(os.fsencode(directory.parent.name)) <= results.LONGEST + 9
     assert results.folder_name("x" * results.LONGEST) == "x" * results.LONGEST
-
-
-def test_recorded_runs_keep_their_names():
-    for path in RECORDED.glob("runs/*/*/seed-*"):
-        assert results.run_directory(*path.parts[-3:-1], int(path.name[5:]), RECORDED) == path
 
 
 @pytest.mark.parametrize("fault", ["a file for a folder", "a folder for the lock", "no locks"])
@@ -411,9 +407,17 @@ def test_versions_and_machine_name_what_decides_the_numbers():
     assert found["memory_gib"] >= 1 and found["gpus"] is not None
 
 
-def test_the_commit_is_unknown_outside_git(tmp_path, monkeypatch):
+def test_the_commit_is_that_of_the_code_and_of_no_other_project(tmp_path, monkeypatch):
+    for words in ("init -q", "-c user.name=a -c user.email=a@b commit -q --allow-empty -m first"):
+        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
+    ours = machine.git_commit()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert machine.git_commit() == "unknown"
+    assert machine.git_commit() == ours  # wherever it is run
+    (tmp_path / "site-packages" / "deepcluster_tf").mkdir(parents=True)
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "site-packages" / "deepcluster_tf" / "machine.py"))
+    Path(machine.__file__).write_text("")
+    assert machine.git_commit() == "unknown"  # in an environment that another project has
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    assert machine.git_commit().removesuffix("-dirty") != ours and len(machine.git_commit()) >= 40
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
     assert machine.git_commit() == "unknown"

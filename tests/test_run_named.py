@@ -89,6 +89,8 @@ def test_what_cannot_be_named_is_refused(nameless, tmp_path):
     _, directory = nameless
     with pytest.raises(ValueError, match="expected CLASSES=name,name"):
         naming.name(directory, ("cat",), answers="none.csv", progress=False)
+    with pytest.raises(ValueError, match="words that can be printed"):
+        naming.name(directory, ("cat", "d\rog"), answers="none.csv", progress=False)
     (tmp_path / "answers.csv").write_text("epoch,cluster,size,label,confidence\n0,0,9,cow,1\n")
     with pytest.raises(ValueError, match="no class is named 'cow'"):
         naming.name(directory, NAMES, answers=str(tmp_path / "answers.csv"), progress=False)

@@ -1,5 +1,6 @@
 """The rows that are not recorded yet: which they are, what is printed of them, and that a failure stops no other."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepcluster_tf.command import commands
 from deepcluster_tf.experiments import TABLES, Row, Table, remote, results, sweep
 from deepcluster_tf.files import read_json
 
@@ -130,6 +132,30 @@ def test_a_run_is_stopped_with_a_word_and_goes_on(here, name):
     said = child.communicate(timeout=60)[1]
     assert child.returncode == 1 and "Traceback" not in said
     assert said.strip().endswith("interrupted: the same command goes on from the last checkpoint, if there is one")
+
+
+def test_packages_are_those_of_the_rows_that_are_left(here):
+    of = sweep.jobs([Table("t", "", "annotation", "", "", rows=(Row("a", "digits-umap"), Row("b", "digits-dcec")))])
+    assert "umap-learn" in sweep.packages(of)
+    assert sweep.packages([job for job in of if job.experiment == "digits-dcec"]) == []
+    record(of[0], {"training": 1.0})
+    assert sweep.packages([dataclasses.replace(job, recorded=True) for job in of]) == []
+
+
+def test_what_a_node_has_kept_of_other_code_is_made_anew(here, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", results.ROOT)
+    monkeypatch.setattr("deepcluster_tf.fitting.start", lambda: None)
+    commits = []
+    for commit in ("old", "old", "new"):
+        monkeypatch.setenv("DEEPCLUSTER_COMMIT", commit)
+        files = remote.carry_out("digits-raw", {"n_init": 1}, str(here / "shared"), None)
+        commits.append((json.loads(files["result.json"])["git_commit"], files["result.json"]))
+    assert [commit for commit, _ in commits] == ["old", "old", "new"] and commits[0] == commits[1]
+
+
+def test_paths_for_nodes_are_seen_from_their_folders(here):
+    assert commands._from_anywhere("shared/runs") == str(here / "shared" / "runs")
+    assert commands._from_anywhere("s3://bucket/runs") == "s3://bucket/runs" and commands._from_anywhere(None) is None
 
 
 def test_ray_without_the_extra_is_one_line(here, monkeypatch):

@@ -13,7 +13,7 @@ from deepcluster_tf.experiments import TABLES, results
 from deepcluster_tf.reporting import figures, tables
 from deepcluster_tf.reporting.figures import annotation as drawing
 from deepcluster_tf.reporting.figures import unsupervised
-from deepcluster_tf.reporting.tables import annotation, encodings, markdown, supervision
+from deepcluster_tf.reporting.tables import annotation, encodings, markdown, supervision, times
 
 REPOSITORY = Path(__file__).parents[1]
 FASHION = TABLES["fashion-dcec"]
@@ -57,6 +57,9 @@ def root(tmp_path):
             more["autoencoder"] = {"scratch": scratch, "loss": 0.01, "seconds": 9.0}
             more["autoencoder"] |= {"images_sha256": "", "weights_sha256": ""}
             record(tmp_path, "fashion-dcec", variant, seed, settings, shifted, **more)
+            if not scratch:  # a run with 16 bits is another one
+                settings_of = {**settings, "precision": "mixed_float16"}
+                record(tmp_path, "fashion-dcec", f"{variant}-mixed_float16", seed, settings_of, shifted, **more)
     return tmp_path
 
 
@@ -80,6 +83,12 @@ def test_supervision_by_hand(root):
     assert missing["command"] == "make fashion-dcec SUP=0.3"
     other = row(table, scored="all images", **{"lambda": 0.1})
     assert other["command"] == "make fashion-dcec SUP=0 LAMBDA=0.1" and np.isnan(other["acc_document"])
+
+
+def test_times_are_of_two_processors_whatever_the_machine_has():
+    of = lambda cores, **more: {"machine": {"cores": cores, "gpus": [], **more}}
+    assert times._on_two_cores(of(2)) and times._on_two_cores(of(16, processors=2))
+    assert not times._on_two_cores(of(2, processors=1)) and not times._on_two_cores(of(16))
 
 
 def test_minutes_until_an_accuracy_stood_by_hand(tmp_path):

@@ -25,6 +25,8 @@ class Question:
         nearest: uint8 or float32 (m, height, width, channels), the real images nearest to the centre.
         size: how many images will take the name.
         splits: whether the cluster is split where the picture shows none of the classes.
+        decoded: whether the picture is made up by a decoder, and no real image.
+        learns: whether a network learns from the name, the more the surer it is given.
     """
 
     epoch: int
@@ -33,6 +35,8 @@ class Question:
     nearest: np.ndarray
     size: int
     splits: bool = False
+    decoded: bool = False
+    learns: bool = False
 
     @property
     def key(self) -> tuple[int, str]:

@@ -127,6 +127,8 @@ class Browser:
                         "size": question.size,
                         "nearest": len(question.nearest),
                         "splits": question.splits,
+                        "decoded": question.decoded,
+                        "learns": question.learns,
                         "answer": _plain(self.answers.get(question.key)),
                     }
                     for question in self.questions

@@ -78,7 +78,8 @@ def run() -> None:
     from deepcluster_tf.experiments import results
 
     results.ROOT = Path(given.results)
-    carry_out(*translated(given))
+    target, typed = translated(given)
+    carry_out(target, {**targets.from_environment(target), **typed})
 
 
 def entry() -> None:

@@ -17,6 +17,11 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _from_anywhere(place: str | None) -> str | None:
+    """A path as a process sees it that runs in another folder; a URL stays."""
+    return place if place is None or "://" in place else str(_path(place).resolve())
+
+
 @dataclass(kw_only=True, eq=False)
 class Sweep(Settings):
     """Run every row that is not recorded yet, in turn; goes on where it stopped, and makes tables and figures."""
@@ -46,6 +51,7 @@ class Sweep(Settings):
         """Run the pending rows of the table that the target names, or of all."""
         self.check_settings()
         start_tensorflow()
+        from deepcluster_tf.command import extras
         from deepcluster_tf.experiments import sweep
 
         name = target.removeprefix("bench-").removesuffix("-table")
@@ -60,7 +66,9 @@ class Sweep(Settings):
         if self.ray:
             from deepcluster_tf.experiments import remote
 
-            how = {"cpus": self.cpus, "gpus": self.gpus, "storage": self.storage, "data_dir": self.data_dir}
+            extras.install(sweep.packages(jobs))
+            how = {"cpus": self.cpus, "gpus": self.gpus}
+            how |= {"storage": _from_anywhere(self.storage), "data_dir": _from_anywhere(self.data_dir)}
             failed = remote.run_all(jobs, self.ray, **how)
         else:
             failed = sweep.run_all(jobs, given)

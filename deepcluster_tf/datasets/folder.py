@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def read_folder(
         DataError: the size is not allowed, the folder cannot be used, a batch does not fit into memory, nor the images
             on the disk, or an image is broken and `broken` is "refuse", or fewer than two are not.
     """
-    if not isinstance(size, int) or size < 8 or size % 4:
+    if not isinstance(size, Integral) or isinstance(size, bool) or size < 8 or size % 4:
         raise DataError(f"expected a size that is a multiple of 4 and at least 8, received {size!r}; choose another")
     files, labels, class_names = _list(folder)
     _require_utf8(folder, files)

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError, load_image
 from deepcluster_tf.datasets.sources import cache
-from deepcluster_tf.files import mapped, replacing, sweep
+from deepcluster_tf.files import mapped, read_npz, replacing, sweep
 from deepcluster_tf.machine import is_large, memory, processors
 
 FORM = 1  # of what is kept: counts up when images are decoded otherwise
@@ -84,14 +83,8 @@ def read(
         OSError: the disk has become full since.
     """
     place = _place(folder, files, shape)
-    with (
-        contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError),  # none, or a damaged one
-        np.load(place, allow_pickle=False) as kept,
-    ):
-        unread = dict(zip(kept["rows"].tolist(), kept["reasons"].tolist()))
-        if "images" in kept:
-            return kept["images"], unread
-        return np.load(_mapped(place), mmap_mode="r", allow_pickle=False)[: len(files) - len(unread)], unread
+    with contextlib.suppress(OSError, ValueError):  # none, or a damaged one
+        return _kept(place, len(files))
     size = len(files) * int(np.prod(shape))
     if is_large(size):
         return _read_to_disk(place, files, shape, progress, size)
@@ -101,6 +94,16 @@ def read(
         with contextlib.suppress(OSError):  # where it is impossible, go on without
             _keep(place, unread, images=images[:count])
     return images[:count], unread
+
+
+def _kept(place: Path, n: int) -> tuple[np.ndarray, dict[int, str]]:
+    """What was decoded of n files the last time; an OSError or ValueError if it is not there, or damaged."""
+    kept = read_npz(place, ("rows", "reasons"))
+    unread = dict(zip(kept["rows"].tolist(), kept["reasons"].tolist()))
+    images = kept["images"] if "images" in kept else np.load(_mapped(place), mmap_mode="r", allow_pickle=False)
+    if len(images) < n - len(unread):
+        raise ValueError(f"{place} holds {len(images)} images: expected {n - len(unread)}")
+    return images[: n - len(unread)], unread
 
 
 def _fill(images: np.ndarray, files: list[Path], shape, progress: bool) -> tuple[int, dict[int, str]]:

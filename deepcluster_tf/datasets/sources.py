@@ -27,7 +27,7 @@ import numpy as np
 
 from deepcluster_tf.datasets import clients
 from deepcluster_tf.datasets.formats import DataError, Found
-from deepcluster_tf.files import sweep
+from deepcluster_tf.files import replacing, sweep
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,22 @@ def cache_file(published: Published) -> Path:
 
 
 def _from_cache(published: Published) -> dict[str, np.ndarray] | None:
-    """The arrays in the cache; None where there are none. A damaged file is removed, with a warning."""
+    """The arrays in the cache; None where there are none. A damaged file is removed, with a warning.
+
+    Raises:
+        MemoryError: they are too large for the memory that is left; the file stays.
+    """
     path = cache_file(published)
     if not path.exists():
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return verified(published, {key: (arrays[key], path.name) for key in arrays})
+    except MemoryError:
+        raise
+    except OSError as error:  # of the disk, or not ours to read
+        warnings.warn(f"{path} cannot be read, and is fetched anew: {error}", stacklevel=4)
+        return None
     except Exception as error:  # noqa: BLE001 - a damaged file raises nearly anything: zlib.error, NotImplementedError, ...
         reason = " ".join(str(error).split())
         warnings.warn(f"{path} is damaged, removed and fetched anew: {reason}", stacklevel=4)
@@ -171,15 +180,11 @@ def _from_cache(published: Published) -> dict[str, np.ndarray] | None:
 def _to_cache(published: Published, arrays: dict[str, np.ndarray]) -> None:
     """Write verified arrays under a temporary name and rename; where that is impossible, warn and go on."""
     path = cache_file(published)
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
-        try:
+        with replacing(path) as part:
             np.savez(part, **arrays)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         warnings.warn(f"{published.name} is fetched anew next time, for want of a cache: {error}", stacklevel=4)
 

@@ -37,6 +37,10 @@ def _given(run: dict, named: set[str]) -> dict:
     if found.get("annotator", "reader") != "reader" and "answers" in named:
         where = Path("results", "runs", *run["directory"].parts[-3:])
         found |= {"annotator": "file", "answers": str(where / "annotations.csv")}
+    if run.get("autoencoder", {}).get("scratch") and "pretrain" in named:
+        found["pretrain"] = "scratch"
+    if run.get("strategy", "none") != "none":
+        found["strategy"] = run["strategy"]
     if "classes" in found:  # a digest of their names
         found["class_names"] = run["class_names_given"]
     if "folder" in run["data"] and run["data"]["shape"][0] != experiments.registry.Call.defaults()["side"]:

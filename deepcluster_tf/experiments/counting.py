@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepcluster_tf import clustering, datasets, fitting
+from deepcluster_tf import clustering, datasets, fitting, machine
 from deepcluster_tf.experiments import results
 from deepcluster_tf.fitting import checkpoints
 
@@ -40,7 +40,7 @@ def count(method, dataset: datasets.Dataset, data: str, progress: bool = True) -
     bar = "how many clusters" if progress else None
     made = fitting.kept_arrays(
         shared / f"clusters-of-{of}-seed-{method.seed}.npz",
-        checkpoints.digest(dataset.images),
+        f"{checkpoints.digest(dataset.images)}-{machine.of_umap()}",
         lambda: {"silhouettes": clustering.silhouettes(z, _candidates(len(z)), method.seed, bar)},
         ("silhouettes",),
     )

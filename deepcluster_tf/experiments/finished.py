@@ -156,6 +156,7 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
     require_writable(to.parent)
     sweep(to.parent, to.name)
     names, far, unread = cluster_names(directory, result), _Distances(directory, method), 0
+    head = fitting.batched(method.main_head())
     with replacing(to) as part, open(part, "w", encoding="utf-8", newline="") as file:
         write = lambda columns, **how: pd.DataFrame(columns, columns=COLUMNS).to_csv(
             file, index=False, float_format="%.6g", **{"header": False, **how}
@@ -163,11 +164,11 @@ def predict(directory: Path, folder: Path, to: Path | None = None, progress: boo
         write({}, header=True)
         for files, images, broken in datasets.stream_folder(folder, tuple(result["data"]["shape"]), progress=progress):
             if files:
-                p, clusters = method.predict_proba(images), method.predict(images)
+                z = method.transform(images)
+                p = np.asarray(head(z))
+                clusters = p.argmax(axis=1)
                 said = [names.get(int(each), "") for each in clusters]
-                write(
-                    dict(zip(COLUMNS, (files, clusters, said, p.max(axis=1), far(method.transform(images), clusters))))
-                )
+                write(dict(zip(COLUMNS, (files, clusters, said, p.max(axis=1), far(z, clusters)))))
             write({"file": [*broken]})
             unread += len(broken)
             for why in broken.values():

@@ -8,6 +8,7 @@ from pathlib import Path
 from deepcluster_tf.annotation.file import File
 from deepcluster_tf.annotation.ledger import Ledger
 from deepcluster_tf.experiments import finished, results
+from deepcluster_tf.experiments.protocols.annotated import require_names
 from deepcluster_tf.experiments.protocols.named import questions
 from deepcluster_tf.files import locked
 
@@ -46,8 +47,7 @@ def name(
     names = class_names or run.dataset.class_names
     if len(set(names)) < 2 or "" in names:
         raise ValueError(f"{directory} has no names of classes: expected CLASSES=name,name,... with two names or more")
-    if len(set(names)) < len(names):
-        raise ValueError(f"class names must be different words; received {', '.join(map(repr, names))}")
+    require_names(names)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(directory))  # two pages would write over one another's answers
         ledger = Ledger(None, names, directory / results.NAMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -116,9 +117,10 @@ class Experiment:
         return found
 
     def command(self, settings: dict) -> str:
-        """The `make` command of these settings, as a user writes it."""
+        """The `make` command of these settings, as a user writes it in a shell."""
         variable = {name: (each, setting) for each, (name, setting) in self.variables.items()}
-        words = [f"{variable[name][0]}={variable[name][1].say(value)}" for name, value in settings.items()]
+        said = [(variable[name][0], variable[name][1].say(value)) for name, value in settings.items()]
+        words = [f"{name}={shlex.quote(text)}" for name, text in said]
         return " ".join(["make", self.name, *words])
 
 

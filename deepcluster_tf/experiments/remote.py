@@ -135,7 +135,9 @@ def carry_out(experiment: str, settings: dict, storage: str | None, data_dir: st
     found = experiments.get(experiment)
     with _root(found, settings, storage) as root:
         results.ROOT = root
-        result = running.run(found, settings, data_dir=data_dir, progress=False)
+        there = results.run_directory(found.name, *_variant_and_seed(found, settings))
+        again = running.is_finished(there) and not _is_of_now(there)
+        result = running.run(found, settings, data_dir=data_dir, progress=False, force=again)
         return {
             path.name: path.read_bytes()
             for path in result["directory"].iterdir()
@@ -168,15 +170,26 @@ def _lend(shipped: Path, root: Path) -> None:
                     part.write_bytes(path.read_bytes())
 
 
+def _variant_and_seed(experiment, settings: dict) -> tuple[str, int]:
+    """What the folder of a task's run is named after."""
+    from deepcluster_tf.experiments import running
+
+    method, protocol = running.prepare(experiment, settings)
+    return running.variant(experiment, method, protocol), method.seed
+
+
+def _is_of_now(directory: Path) -> bool:
+    """Whether a run that a node has kept was made by this code, and with these versions of what it is made of."""
+    kept = results.read_result(directory)
+    return (kept["git_commit"], kept["versions"]) == (machine.git_commit(), machine.versions())
+
+
 def _archive(experiment, settings: dict, url: str) -> tuple:
     """The storage at a URL, and where in it the archive of a task's folder is."""
     from pyarrow import fs
 
-    from deepcluster_tf.experiments import running
-
     system, base = fs.FileSystem.from_uri(url)
-    seed = settings.get("seed", 0)
-    name = f"{experiment.name}-{running.variant(experiment, *running.prepare(experiment, settings))}-seed-{seed}"
+    name = "{}-{}-seed-{}".format(experiment.name, *_variant_and_seed(experiment, settings))
     return system, f"{base.rstrip('/')}/{name}.tar"
 
 

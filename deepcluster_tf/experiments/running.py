@@ -313,6 +313,7 @@ def record(directory: Path, what: dict, dataset: datasets.Dataset, method) -> di
     for log in sorted((directory / "work").glob("*.csv")):
         copy(log, directory / log.name)
     (directory / "projection.npz").unlink(missing_ok=True)  # of an earlier run's embeddings
+    shutil.rmtree(directory / "report", ignore_errors=True)  # and its page
     if fault := schema.fault(json.loads(json.dumps(result))):  # no table could be made beside it
         raise RuntimeError(f"{directory} is not recorded, by a defect of this program: {fault}. Its work is kept there")
     write_json(directory / "result.json", result)  # last: with it, the run is finished on this machine

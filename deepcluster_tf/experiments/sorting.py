@@ -14,6 +14,7 @@ from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.finished import cluster_names
 from deepcluster_tf.files import copy
 
+SORTED_BY = {"umap": "n2d"}  # experiment -> the clusters that it is about, where its model gives others
 NOWHERE = "none"  # the folder of images that were not among those clustered
 
 
@@ -25,7 +26,7 @@ def sort(
     Args:
         directory: the run's folder, of a folder of images.
         to: where the folders go; nothing that is there is replaced.
-        by: which clustering, where the run has several; None: the one that `predict` gives.
+        by: which clustering, where the run has several; None: the one that `predict` gives, but of `umap` UMAP's.
         copied: whether files are copied, rather than linked.
         progress: show a bar.
 
@@ -45,7 +46,8 @@ def sort(
     table = _clusters(directory / "clusters.csv", result)
     columns = [name for name in table.columns if name != "file"]
     usual = result["settings"].get("assign_by")
-    by = by or (usual if usual in columns else columns[0])
+    about = SORTED_BY.get(result["experiment"])
+    by = by or next((name for name in (about, usual) if name in columns), columns[0])
     if by not in columns:
         raise ValueError(f"BY must be {' or '.join(columns)}; received {by!r}")
     names = dict(enumerate(given)) if by == "class" else {}

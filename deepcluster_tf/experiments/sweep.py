@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ class Job:
     @property
     def words(self) -> list[str]:
         """The same as the runner's words: the experiment, then NAME=value."""
-        return self.command.split()[1:]
+        return shlex.split(self.command)[1:]
 
 
 def jobs(tables: list[Table], seeds: Iterable[int] | None = None, rows: str | None = None) -> list[Job]:
@@ -75,6 +76,12 @@ def jobs(tables: list[Table], seeds: Iterable[int] | None = None, rows: str | No
         names = ", ".join(row.label for table in tables for row in table.rows)
         raise ValueError(f"no row has {rows!r} in its label or command (ROWS): expected a part of one of {names}")
     return list(found.values())
+
+
+def packages(of: list[Job]) -> list[str]:
+    """The packages beyond the usual ones that the runs need which are not recorded yet."""
+    parts = [running.prepare(experiments.get(job.experiment), job.settings) for job in of if not job.recorded]
+    return [name for pair in parts for part in pair for name in part.packages]
 
 
 def _took(directory: Path) -> float:

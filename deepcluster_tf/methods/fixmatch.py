@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from deepcluster_tf import clustering, fitting, losses, networks
+from deepcluster_tf import clustering, fitting, losses, machine, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead, random_view
 from deepcluster_tf.methods.base import EncodingMethod, part
@@ -112,7 +112,8 @@ class FixMatch(EncodingMethod):
         if (told < 0).all():
             place = directory and directory / f"n2d-{self.n_clusters}-seed-{self.seed}.npz"
             make = lambda: self._typical(images, "UMAP and a mixture" if progress else None)
-            start = fitting.kept_arrays(place, checkpoints.digest(images), make, ("labels", "density"))
+            made_of = f"{checkpoints.digest(images)}-{machine.of_umap()}"
+            start = fitting.kept_arrays(place, made_of, make, ("labels", "density"))
             everyone = start["labels"]
             labels = np.where(most_typical(everyone, start["density"], self.typical), everyone, -1)
         counts = np.bincount(everyone[everyone >= 0], minlength=self.n_clusters)

@@ -133,8 +133,9 @@ def top_down(
                     continue
                 groups.append((f"{name}_{j}" if name else str(j), rows[inside], found.closeness[inside]))
                 nearest = rows[np.argsort(np.linalg.norm(z[rows] - found.centers[j], axis=1), kind="stable")[:NEAREST]]
+                how_it_is = {"splits": level < depth, "decoded": True, "learns": True}
                 questions.append(
-                    Question(epoch, groups[-1][0], pictures[j], images[nearest], int(inside.sum()), level < depth)
+                    Question(epoch, groups[-1][0], pictures[j], images[nearest], int(inside.sum()), **how_it_is)
                 )
         nameless = []
         for (name, rows, closeness), answer in zip(groups, ask(questions) if questions else []):
@@ -275,7 +276,7 @@ class Naming(keras.callbacks.Callback):
             nothing = self.images[:0]
             self.ledger.ask(
                 [
-                    Question(epoch, f"image {row}", to_unit(self.images[row]).numpy(), nothing, 1)
+                    Question(epoch, f"image {row}", to_unit(self.images[row]).numpy(), nothing, 1, learns=True)
                     for row in np.argsort(-doubt, kind="stable")[:k]
                 ]
             )

@@ -15,6 +15,7 @@ import keras
 
 from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base.given import require_in_memory
 from deepcluster_tf.settings import setting
 
 
@@ -37,6 +38,9 @@ class Raw(EncodingMethod):
     assign_by: str = setting("kmeans", "whose clusters `predict` gives", choices=("mixture", "kmeans"))
     n_init: int = setting(50, "starts of k-means; the mixture, whose starts take longer, has a fifth of them", low=1)
     seed: int = setting(0, "of the starts", low=0, high=2_147_483_647)
+
+    def _check(self, images):
+        require_in_memory(images)
 
     def _learn(self, images, directory, progress, strategy):
         self._build(images.shape[1:])

@@ -103,6 +103,8 @@ def own_backbone(network: keras.Model, image_shape: tuple[int, int, int], side: 
     copied = keras.models.clone_model(network)  # the user's own is neither frozen nor overwritten
     copied.set_weights(network.get_weights())
     features = copied(x, training=False)
+    if features.dtype != "float32":  # a network of 16 bits
+        features = layers.Activation("linear", dtype="float32", name="float32")(features)
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(name="mean")(features)
     model = keras.Model(images, features, name="encoder")

@@ -12,7 +12,9 @@ let posts = 0; // a state that was asked for before an answer is older than it
 let clicked = null; // the button that the mouse pressed last, which keeps the focus: there Enter finishes all the same
 
 const keyOf = (label) => {
-  const own = round.classes.every((name) => name.length === 1 && name.toLowerCase() !== "n");
+  const letters = new Set(round.classes.map((name) => name.toLowerCase()));
+  const single = round.classes.every((name) => name.length === 1 && name.toLowerCase() !== "n");
+  const own = single && letters.size === round.classes.length;
   return own ? round.classes[label].toLowerCase() : KEYS[label];
 };
 
@@ -50,20 +52,28 @@ function waitingFor(training) {
   return `Training goes on: epoch ${training.epoch} of ${training.epochs}${left}. ${next}`;
 }
 
-// After the last epoch nobody is asked, so that there is a round less than epochs; 0 is a finished run's.
-function roundOf(state) {
-  if (!state.epoch) return "";
-  if (!state.training) return "After";
-  const { first, epochs } = state.training;
-  return `Round ${state.epoch - first + 1} of ${epochs - first}, after`;
+// After the last epoch nobody is asked, so that there is a round less than epochs; without training there is one round.
+function roundOf({ epoch, training }) {
+  if (!training) return "";
+  return `Round ${epoch - training.first + 1} of ${training.epochs - training.first}, after epoch ${epoch}: `;
+}
+
+// A cluster is called by its number, an image that is shown for itself by its own name.
+const nameOf = (question) => (question.cluster.startsWith("image") ? question.cluster : `cluster ${question.cluster}`);
+
+// What becomes of a picture that shows none of the classes.
+function withoutName(question) {
+  if (question.splits) return "Split: the cluster is divided, and its parts are shown to you next.";
+  if (question.learns) return "Left out: its images learn no name in this round.";
+  return round.epoch ? "Left out: its images take the name of the likeliest cluster that has one."
+    : "Left out: the cluster keeps its number.";
 }
 
 function draw(fresh) {
   const question = round.questions[current];
   const answered = round.questions.filter((q) => q.answer).length;
   const total = round.questions.length;
-  const when = round.epoch ? `${roundOf(round)} epoch ${round.epoch}: ` : "";
-  $("where").textContent = `${when}${answered} of ${total} answered`;
+  $("where").textContent = `${roundOf(round)}${answered} of ${total} answered`;
   $("progress").max = total;
   $("progress").value = answered;
   const path = `${round.round}/${current}`;
@@ -73,18 +83,18 @@ function draw(fresh) {
     $("nearest").replaceChildren(...Array.from({ length: question.nearest }, (_, i) => {
       const image = new Image();
       image.src = `/nearest/${path}/${i}.png${TOKEN}`;
-      image.alt = `the real image of cluster ${question.cluster} that is ${i ? `number ${i + 1} by nearness` : "nearest"}`;
+      image.alt = `the real image of ${nameOf(question)} that is ${i ? `number ${i + 1} by nearness` : "nearest"}`;
       return image;
     }));
     setConfidence(question.answer ? Math.round(100 * question.answer.confidence) : 100);
   }
-  $("picture").alt = round.epoch ? `centre of cluster ${question.cluster}, decoded` : `most typical image of cluster ${question.cluster}`;
-  $("about").textContent = `cluster ${question.cluster}, ${question.size.toLocaleString("en")} images`;
+  const single = question.cluster.startsWith("image");
+  $("picture").alt = question.decoded ? `centre of ${nameOf(question)}, decoded`
+    : single ? nameOf(question) : `most typical image of ${nameOf(question)}`;
+  $("about").textContent = nameOf(question) + (single ? "" : `, ${question.size.toLocaleString("en")} images`);
   $("none-text").textContent = question.splits ? "none of these: split it" : "none of these: leave it out";
-  $("none-hint").textContent = question.splits
-    ? "Split: the cluster is divided, and its parts are shown to you next."
-    : round.epoch ? "Left out: its images learn no name in this round." : "Left out: the cluster keeps its number.";
-  $("sure-hint").textContent = round.epoch
+  $("none-hint").textContent = withoutName(question);
+  $("sure-hint").textContent = question.learns
     ? "The surer you are, the more the name weighs when its images are learned from." : "It is kept beside the name.";
   for (const button of [...$("classes").children, $("none")]) {
     const label = button === $("none") ? -1 : +button.dataset.label;
@@ -101,8 +111,8 @@ function draw(fresh) {
     button.classList.toggle("answered", said !== null);
     const name = said === null ? "?" : said.label < 0 ? "none" : round.classes[said.label];
     button.lastChild.textContent = name;
-    button.firstChild.alt = `cluster ${round.questions[i].cluster},`;
-    button.setAttribute("aria-label", `cluster ${round.questions[i].cluster}, ${said === null ? "not answered" : name}`);
+    button.firstChild.alt = `${nameOf(round.questions[i])},`;
+    button.setAttribute("aria-label", `${nameOf(round.questions[i])}, ${said === null ? "not answered" : name}`);
   });
 }
 

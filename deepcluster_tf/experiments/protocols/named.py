@@ -127,8 +127,9 @@ class Named(Protocol):
 
             annotator = Browser(self._names, self.port)
         ledger = Ledger(annotator, self._names, path)
+        nothing = all(answer.label < 0 for answer in ledger.answers(1).values())  # none that spreads: asked once more
         try:
-            answers = ledger.ask(questions(dataset.images, found.labels_, found.density_))
+            answers = ledger.ask(questions(dataset.images, found.labels_, found.density_), again=nothing)
         finally:
             if self.annotator == "browser":
                 annotator.close()

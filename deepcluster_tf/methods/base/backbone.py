@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from deepcluster_tf import fitting, networks
 from deepcluster_tf.fitting import checkpoints
+from deepcluster_tf.methods.base import parts
 from deepcluster_tf.methods.base.encoding import EncodingMethod
 from deepcluster_tf.methods.base.given import Images
 from deepcluster_tf.methods.base.method import FEW
@@ -84,7 +85,7 @@ class BackboneMethod(EncodingMethod):
         """The folder of what all fits with this backbone have in common; None where nothing is kept."""
         which = self.backbone
         if self._own_backbone is not None:
-            which += "-" + checkpoints.digest(checkpoints.flat(self._own_backbone.get_weights()))[:8]
+            which += f"-{parts.describe(self._own_backbone)[:8]}"  # the same weights may be of other layers
         return self._shared and self._shared / f"{which}-{self.backbone_side or 'native'}"
 
     def __sklearn_clone__(self):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from deepcluster_tf.files import require_utf8
-from deepcluster_tf.machine import is_large
+from deepcluster_tf.machine import is_large, memory
 
 Images = ArrayLike | Iterable[Any]  # what `images_of` takes, a `tf.data.Dataset` among it
 Labels = ArrayLike | Sequence[Any] | pd.Series | None  # what `labels_of` takes
@@ -43,6 +43,17 @@ def require_how(how: dict) -> None:
         if not isinstance(folder, str | os.PathLike | None):
             raise ValueError(f"{name} must be a folder's path, or None to keep nothing; received {folder!r}")
         require_utf8(folder or "")
+
+
+def require_in_memory(images: np.ndarray) -> None:
+    """Refuse images whose pixels cannot be looked at all together; raises ValueError."""
+    needed, there = 4 * images.size, memory()
+    if 2 * needed > there:  # clustering them takes a copy
+        raise ValueError(
+            f"all pixels together take {needed / 2**30:.1f} GiB, and their clustering as much again, of "
+            f"{there / 2**30:.1f} GiB of memory: expected a smaller SIZE or fewer images, or a method that learns from "
+            "batches of them"
+        )
 
 
 def images_of(given: Images, image_shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -161,6 +161,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
             shared: the folder of what several fits to these images have in common.
             progress: show bars.
         """
+        given.require_in_memory(images)
         return "pixels", np.asarray(networks.to_unit(images)).reshape(len(images), -1)
 
     def _given(self, images) -> np.ndarray:

@@ -168,7 +168,7 @@ def _pictures(run: dict, title: str, folder: Path) -> list[Path]:
 def own(root: Path) -> list[Path]:
     """The searches of runs on the user's own images, each drawn into its run's folder; returns the files."""
     written = []
-    for run in results.all_results(root):
+    for run in [*results.all_results(root), *results.all_results(root, "quick")]:
         if not experiments.get(run["experiment"]).data and (run["directory"] / "pictures.npz").exists():
             written.append(searches(run, _kept(run), run["data"]["name"], run["directory"] / "searches.png"))
     return written

@@ -38,12 +38,12 @@ def silhouettes(found: dict[str, tuple[dict, int]], path: Path) -> Path:
 def write(folder: Path, root: Path) -> list[Path]:
     """Draw what was counted: of the published data on one figure, of one's own images into the run's folder."""
     published, written = {}, []
-    for run in results.all_results(root):
+    for run in [*results.all_results(root), *results.all_results(root, "quick")]:
         if "counted" not in run:
             continue
         title, classes = f"{run['data']['name']}, {run['counted']['of']}", len(run["class_names"])
-        if experiments.get(run["experiment"]).data:
-            published.setdefault(title, (run["counted"], classes))
-        else:
+        if not experiments.get(run["experiment"]).data:
             written.append(silhouettes({title: (run["counted"], classes)}, run["directory"] / "how-many.png"))
+        elif run["budget"] != "quick":
+            published.setdefault(title, (run["counted"], classes))
     return [*written, *([silhouettes(published, folder / "how-many.png")] if published else [])]

@@ -67,7 +67,7 @@ def _points(directory: Path, run: finished.Contents, rows: np.ndarray, progress:
     z, clusters, confidence = run.embeddings[rows], run.clusters[rows], run.confidence[rows]
     classes, far = run.dataset.labels[rows], finished.from_means(z, clusters)
     names = finished.cluster_names(directory, run.result)
-    k = max(run.method.n_clusters, int(clusters.max()) + 1)
+    k = max(getattr(run.method, "n_classes", run.method.n_clusters), int(clusters.max()) + 1)  # a VAE's are classes
     height, width = run.dataset.images.shape[1:3]
     at = _map(directory, run)[rows]
     low, high = at.min(axis=0), at.max(axis=0)

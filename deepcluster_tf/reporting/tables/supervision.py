@@ -18,7 +18,8 @@ def runs_of(of: Table, root: Path | None = None) -> list[dict]:
     """The recorded runs of the table's experiment at the paper's settings, but for supervision, the weights of the
     losses and seed.
 
-    A run from an autoencoder trained anew (`PRETRAIN=scratch`) is not among them: it repeats one that is.
+    A run from an autoencoder trained anew (`PRETRAIN=scratch`) is not among them, for it repeats one that is, nor one
+    with 16 bits.
     """
     experiment = experiments.get(of.rows[0].experiment)
     defaults = experiment.method_class().defaults()
@@ -33,6 +34,7 @@ def runs_of(of: Table, root: Path | None = None) -> list[dict]:
         if result["experiment"] == experiment.name
         and not result["autoencoder"]["scratch"]
         and "supervision" in result["settings"]
+        and "precision" not in result["settings"]
         and all(result["settings"].get(name, value) == value for name, value in same.items())
     ]
 

@@ -60,7 +60,7 @@ def _minutes(run: dict) -> float:
 
 
 def _on_two_cores(run: dict) -> bool:
-    return run["machine"]["cores"] == 2 and not run["machine"]["gpus"]
+    return run["machine"].get("processors", run["machine"]["cores"]) == 2 and not run["machine"]["gpus"]
 
 
 def frame(root: Path | None = None) -> pd.DataFrame:

@@ -21,7 +21,7 @@ function layout(more) {
 
 const axis = (title, more = {}) => ({ title: { text: plain(title), standoff: 12 }, automargin: true, zeroline: false, ...more });
 
-// ---- any table is sorted by a press on a column's name: by its numbers, where it has some
+// ---- any table is sorted by a press on a column's name: by its numbers, where it holds nothing else
 function numberIn(text) {
   const found = text.replaceAll(",", "").match(/^[^\d+-]*([+-]?\d+(?:\.\d+)?)/);
   return found ? parseFloat(found[1]) : NaN;
@@ -30,7 +30,8 @@ function numberIn(text) {
 function sortBy(table, column, up) {
   const body = table.tBodies[0];
   const rows = [...body.rows].map((row) => ({ row, text: row.cells[column]?.textContent.trim() ?? "" }));
-  const numeric = rows.some(({ text }) => /^[+-]?[\d.,]/.test(text));
+  const filled = rows.filter(({ text }) => text && text !== "–");
+  const numeric = filled.every(({ text }) => /^[+-]?[\d.,]/.test(text) && !/^\d{4}-\d\d-\d\d$/.test(text));
   rows.sort((a, b) => {
     if (!numeric) return a.text.localeCompare(b.text) * (up ? 1 : -1);
     const [x, y] = [numberIn(a.text), numberIn(b.text)];
