@@ -40,7 +40,8 @@ def browser(digits):
 
 def questions(digits, epoch, n):
     pictures = digits.images / np.float32(255)
-    return [Question(epoch, str(i), pictures[i], digits.images[i : i + 8], 100 + i, True) for i in range(n)]
+    how = {"splits": True, "decoded": True, "learns": True}
+    return [Question(epoch, str(i), pictures[i], digits.images[i : i + 8], 100 + i, **how) for i in range(n)]
 
 
 def until(window, what):
@@ -216,6 +217,52 @@ def test_rounds_are_counted_from_the_first_epoch_that_asks(window, browser, digi
     until(window, lambda: "The first pictures appear here by themselves after epoch 15." in text(window, "message"))
     asked(browser, questions(digits, 16, 2))
     until(window, lambda: text(window, "where") == "Round 2 of 15, after epoch 16: 0 of 2 answered")
+
+
+HINTS = {  # what is asked -> the picture's name, about it, what becomes of one without a name, and of how sure one is
+    "a centre in training": (
+        {"decoded": True, "learns": True}, "After epoch 1: 0 of 1 answered", "centre of cluster 3, decoded",
+        "cluster 3, 1,200 images", "learn no name in this round", "weighs when its images are learned from",
+    ),
+    "an image in training": (
+        {"cluster": "image 512", "learns": True}, "After epoch 1: 0 of 1 answered", "image 512", "image 512",
+        "learn no name in this round", "weighs when its images are learned from",
+    ),
+    "an image of a clustering": (
+        {}, "0 of 1 answered", "most typical image of cluster 3", "cluster 3, 1,200 images",
+        "the name of the likeliest cluster that has one", "It is kept beside the name",
+    ),
+    "a finished run": (
+        {"epoch": 0}, "0 of 1 answered", "most typical image of cluster 3", "cluster 3, 1,200 images",
+        "the cluster keeps its number", "It is kept beside the name",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HINTS)
+def test_the_page_says_what_is_asked_and_what_becomes_of_it(window, browser, digits, kind):
+    how, *expected = HINTS[kind]
+    of = {"epoch": 1, "cluster": "3", "picture": digits.images[0] / np.float32(255), "nearest": digits.images[:8]}
+    asked(browser, [Question(**{**of, "size": 1200, **how})])
+    window.get(browser.url)
+    until(window, lambda: "answered" in text(window, "where"))
+    assert text(window, "where") == expected[0] and text(window, "about") == expected[2]
+    assert window.find_element(By.ID, "picture").get_attribute("alt") == expected[1]
+    assert expected[3] in text(window, "none-hint") and expected[4] in text(window, "sure-hint")
+
+
+def test_names_that_differ_in_case_alone_have_keys_by_their_order(window, digits):
+    of = Browser(("A", "a", "B"), port=0)
+    try:
+        asked(of, questions(digits, 1, 2))
+        window.get(of.url)
+        until(window, lambda: "0 of 2" in text(window, "where"))
+        keys = [key.text for key in window.find_elements(By.CSS_SELECTOR, "#classes kbd")]
+        assert keys == ["0", "1", "2"]
+        press(window, "1")
+        assert [answer.label for answer in of.answers.values()] == [1]
+    finally:
+        of.close()
 
 
 def test_enter_after_a_click_answers_no_other_picture(window, browser, digits):

@@ -73,6 +73,15 @@ def test_all_that_is_recorded(window, overview):
     head = table.find_elements(By.TAG_NAME, "th")[3]
     assert head.get_attribute("aria-sort") == "descending"
 
+    days = (
+        "[...document.querySelectorAll('#run-list tbody tr')].map((row) => row.cells[arguments[0]].textContent.trim())"
+    )
+    heads = [each.text for each in window.find_elements(By.CSS_SELECTOR, "#run-list thead th")]
+    date = heads.index("date")
+    window.find_elements(By.CSS_SELECTOR, "#run-list thead th button")[date].send_keys(Keys.SPACE)
+    dates = window.execute_script(f"return {days}", date)
+    assert dates == sorted(dates) and len({*dates}) > 2
+
     count = lambda: window.find_element(By.ID, "run-count").text
     everything = int(count().split()[0])
     window.find_element(By.ID, "run-search").send_keys("mnist-vae mixture")

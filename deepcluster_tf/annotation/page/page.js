@@ -52,9 +52,10 @@ function waitingFor(training) {
   return `Training goes on: epoch ${training.epoch} of ${training.epochs}${left}. ${next}`;
 }
 
-// After the last epoch nobody is asked, so that there is a round less than epochs; without training there is one round.
-function roundOf({ epoch, training }) {
-  if (!training) return "";
+// After the last epoch nobody is asked, so that there is a round less than epochs; where nothing learns, there is one.
+function roundOf({ epoch, training, questions }) {
+  if (!questions[0].learns) return "";
+  if (!training) return `After epoch ${epoch}: `;
   return `Round ${epoch - training.first + 1} of ${training.epochs - training.first}, after epoch ${epoch}: `;
 }
 
