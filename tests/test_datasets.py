@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcluster_tf import datasets
+from deepcluster_tf import datasets, files
 from deepcluster_tf.datasets import clients, formats, sources
 
 USERS_CACHE = {published.name: sources.cache_file(published) for published in datasets.PUBLISHED}
@@ -461,8 +461,7 @@ def test_an_archive_gives_plain_files_alone(tmp_path):
             member.type, member.linkname, member.size = kind, at, 3 if not at else 0
             tar.addfile(member, io.BytesIO(b"abc"))
     with tarfile.open(tmp_path / "a.tgz") as tar:
-        for member in tar:
-            clients._extract(tar, member, tmp_path / "to")
+        files.unpack_archive(tar, tmp_path / "to")
     assert [path.name for path in (tmp_path / "to").rglob("*")] == ["in", "a.txt"]
     assert (tmp_path / "to" / "in" / "a.txt").read_bytes() == b"abc"
 

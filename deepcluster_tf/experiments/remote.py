@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from deepcluster_tf import experiments, machine
 from deepcluster_tf.experiments import results
 from deepcluster_tf.experiments.sweep import Job
-from deepcluster_tf.files import locked, replacing
+from deepcluster_tf.files import locked, replacing, unpack_archive
 
 RETRIES = 3  # of a task whose worker or node was lost
 SECONDS = 30  # between two copies of a task's checkpoints to a URL
@@ -209,7 +209,7 @@ def _mirrored(root: Path, experiment, settings: dict, url: str) -> Iterator[None
     system, kept = _archive(experiment, settings, url)
     if system.get_file_info(kept).type != fs.FileType.NotFound:
         with system.open_input_stream(kept) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            archive.extractall(root, filter="data")
+            unpack_archive(archive, root)
     stop = threading.Event()
 
     def copy() -> None:

@@ -2,7 +2,18 @@
 
 from deepcluster_tf.files.folders import locked, require_utf8, require_writable
 from deepcluster_tf.files.reading import read_csv, read_json, read_npz
-from deepcluster_tf.files.writing import checksums, copy, mapped, remove, replacing, sha256, sweep, verify, write_json
+from deepcluster_tf.files.writing import (
+    checksums,
+    copy,
+    mapped,
+    remove,
+    replacing,
+    sha256,
+    sweep,
+    unpack_archive,
+    verify,
+    write_json,
+)
 
 __all__ = [
     "checksums",
@@ -18,6 +29,7 @@ __all__ = [
     "require_writable",
     "sha256",
     "sweep",
+    "unpack_archive",
     "verify",
     "write_json",
 ]

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,6 +179,22 @@ def _where_it_can() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system that reserves nothing
             raise
+
+
+def unpack_archive(tar: tarfile.TarFile, folder: Path) -> None:
+    """Write the plain files of an archive into a folder, and nothing else; Python has its own way from 3.11.4 on.
+
+    Raises:
+        ValueError: a name would lead out of the folder.
+    """
+    for member in tar:
+        to = (folder / member.name).resolve()
+        if not to.is_relative_to(folder.resolve()):
+            raise ValueError(f"{member.name} of the archive would leave its folder")
+        if member.isfile():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with tar.extractfile(member) as source, to.open("wb") as file:
+                shutil.copyfileobj(source, file)
 
 
 def sha256(path: Path) -> str:
