@@ -8,6 +8,7 @@ from deepcluster_tf.experiments.registry import Row, Table
 from deepcluster_tf.experiments.tables.documents import KMEANS, LEVELS, MIXTURE, N2D, STRONG
 
 _LITE = {"backbone": "EfficientNetLite2"}
+_NO_LABELS, _SLIGHT = {"supervision": 0.0}, {"views": "slight"}
 
 
 def _frozen(data: str, title: str) -> tuple[Row, ...]:
@@ -91,6 +92,8 @@ FROM_NOTHING = (
         _unsupervised(
             data, title,
             *network,
+            Row("SDCEC without labels", f"{data}-dcec", _NO_LABELS, by="unsupervised"),
+            Row("the same, on slight views (DEC-DA)", f"{data}-dcec", {**_NO_LABELS, **_SLIGHT}, by="unsupervised"),
             Row("FixMatch, from the typical images of UMAP and a mixture", f"{data}-fixmatch", by="fixmatch"),
             Row("UMAP and a mixture again, on the encoding of that FixMatch", f"{data}-fixmatch", **N2D),
             Row("SCAN", f"{data}-scan", by="scan"),
@@ -121,7 +124,7 @@ def _peers(data: str, title: str) -> tuple[Row, ...]:
         ]
     return (
         *rows,
-        Row(f"{title}: ours, SDCEC without labels", f"{data}-dcec", {"supervision": 0.0}, by="unsupervised"),
+        Row(f"{title}: ours, SDCEC without labels", f"{data}-dcec", _NO_LABELS, by="unsupervised"),
         Row(f"{title}: ours, UMAP and a mixture, no network", f"{data}-umap", **N2D),
         Row(f"{title}: ours, FixMatch without labels", f"{data}-fixmatch", by="fixmatch"),
     )
