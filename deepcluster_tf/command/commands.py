@@ -118,7 +118,7 @@ class Figures(Settings):
 class Report(Settings):
     """Make a page to look at: of all that is recorded, or of one run that is on this machine, with RUN."""
 
-    run: str = setting(None, "a run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    run: str = setting(None, "a run's folder, such as results/runs/dcec/photos-1a2b3c4d-sup-0/seed-0")
     data_dir: str = setting(None, "folder with the data set's published files; also from the environment")
 
     def carry_out(self, target: str) -> None:
@@ -174,9 +174,9 @@ class Export(Settings):
 
 @dataclass(kw_only=True, eq=False)
 class Predict(Settings):
-    """Ask a run's model about a folder of images: a CSV with cluster, class, confidence and distance of each."""
+    """Ask a run's model about a folder of images: a CSV with cluster, class and confidence of each."""
 
-    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-sup-0/seed-0")
     images: str = setting(None, "the folder of images, of any number")
     to: str = setting(None, "the CSV; predicted-<folder>.csv in the run's folder if not given")
 
@@ -195,7 +195,7 @@ class Predict(Settings):
 class Sort(Settings):
     """Put the images of a run on a folder into folders, one a cluster; nothing that is there is replaced."""
 
-    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-sup-0/seed-0")
     to: str = setting(None, "where the clusters' folders go")
     by: str = setting(None, "which clustering, where the run has several, such as kmeans")
     copy: bool = setting(False, "1: copies, rather than links")
@@ -215,7 +215,7 @@ class Sort(Settings):
 class Name(Settings):
     """Name the clusters of a finished run, in the browser; predict, sort, export and report use the names."""
 
-    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-default/seed-0")
+    run: str = setting(None, "the run's folder, such as results/runs/dcec/photos-1a2b3c4d-sup-0/seed-0")
     classes: tuple[str, ...] = setting((), "what can be named, as cat,dog; the classes of the data if not given")
     answers: str = setting(None, "a file of answers, such as a names.csv, in place of a person")
     port: int = setting(8765, "of the page", low=1024, high=65535)

@@ -82,7 +82,7 @@ def outdated(of: Table, root: Path | None) -> str:
                 command = experiment.command({**row.settings, **seed})
                 found.setdefault(", ".join(said), {})[f"`{command}`"] = None
     listed = "; ".join(f"with {said}: {', '.join(commands)}" for said, commands in found.items())
-    return f"Recorded with other settings than now, and due again, {listed}." if found else ""
+    return f"Recorded with settings that such runs no longer have, and so due again: {listed}." if found else ""
 
 
 def _matters(row: Row, name: str, value: object) -> bool:

@@ -29,7 +29,7 @@ TO_RUN = {  # the first command of each method -> what it is, and its page
     ),
     "cifar-scan BACKBONE=EfficientNetLite2": ("SCAN's heads on them; without `BACKBONE`: from nothing, hours", "scan"),
     "cifar-deepcluster": ("a network that learns the clusters of its own features", "deepcluster"),
-    "cifar-dec": ("DCEC's clustering layer on a contrastive encoder", "dec"),
+    "cifar-dec": ("DCEC's clustering layer on a contrastive encoder, 80 of the minutes; seed 0's is shipped", "dec"),
     "fashion-umap": ("no network at all: UMAP and a mixture; `mnist-umap`, `cifar-umap`", "umap"),
     "fashion-fixmatch SUP=0.01": ("few labels, or none: a network that learns from its own sure answers", "fixmatch"),
     "fashion-classifier SUP=0.01": ("plain classifiers on the same labels", "classifier"),
