@@ -115,7 +115,7 @@ def test_what_is_recorded_with_other_settings_is_due_again(root):
     found["settings"]["filters"] = [8, 8, 8]
     path.write_text(json.dumps(found))
     said = markdown.outdated(FASHION, root)
-    assert said.endswith("due again, with filters 8, 8, 8: `make fashion-dcec SUP=0.01 SEED=1`.")
+    assert said.endswith("due again: with filters 8, 8, 8: `make fashion-dcec SUP=0.01 SEED=1`.")
     assert said in tables.page(FASHION, root)
     found["settings"] = {**found["settings"], "filters": [32, 64, 128], "gone": 7}  # a setting that there is no more
     path.write_text(json.dumps(found))
