@@ -1,10 +1,12 @@
 """What people do in unusual orders: settings changed after a fit, a model loaded over another, a backbone cloned."""
 
 import pickle
+import random
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.base import clone
 
 import deepcluster_tf
@@ -215,3 +217,159 @@ def test_a_confusion_smaller_than_its_ids_is_refused():
     with pytest.raises(ValueError, match=r"expected ids below \(3, 2\); received 5 and 1"):
         metrics.confusion([0, 5], [0, 1], n_classes=3)
     assert metrics.confusion([0, 2], [0, 1], n_classes=3).tolist() == [[1, 0], [0, 0], [0, 1]]
+
+
+# ---------------------------------------------------------------------- networks and optimizers of one's own
+
+
+def test_networks_changed_after_a_fit_are_for_the_next_one(images, tmp_path):
+    for first, then in ((network(), None), (None, network())):
+        method = fitted("DCEC", images, encoder=first).set_params(encoder=then)
+        expected = method.predict(images)
+        other = pickle.loads(pickle.dumps(method))
+        np.testing.assert_array_equal(other.predict(images), expected)
+        assert (other.encoder is None) == (then is None)
+        method.save(tmp_path / "model.weights.h5")
+        given_anew = {} if first is None else {"encoder": network()}
+        loaded = deepcluster_tf.DCEC(**FEW["DCEC"], **given_anew).load(tmp_path / "model.weights.h5")
+        np.testing.assert_array_equal(loaded.predict(images), expected)
+    pretrained = deepcluster_tf.DCEC(**FEW["DCEC"]).pretrain(images, progress=False).set_params(encoder=network())
+    with pytest.raises(ValueError, match="the autoencoder was made with another encoder than is set now"):
+        pretrained.fit(images, progress=False)
+
+
+def test_equal_networks_and_optimizers_made_twice_are_the_same_to_a_folder(images, tmp_path):
+    for _ in range(2):  # as in a notebook's cell, to whose objects Keras gives new names
+        own = {"encoder": network(), "optimizer": keras.optimizers.Adam(1e-3)}
+        fitted("DCEC", images, directory=tmp_path / "fit", **own)
+    unbuilt = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(6)])
+    for _ in range(2):
+        fitted("DCEC", images, directory=tmp_path / "other", encoder=unbuilt)
+        assert not unbuilt.built  # the user's own stays as it is
+    with pytest.raises(ValueError, match="holds the fit of other encoder"):
+        fitted("DCEC", images, directory=tmp_path / "fit", encoder=network(5), optimizer=keras.optimizers.Adam(1e-3))
+
+
+def test_a_backbone_of_ones_own_is_not_seen_through_under_another_name(images):
+    own = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 3)])
+    method = deepcluster_tf.Frozen(n_clusters=3, n_init=1).with_backbone(own).set_params(backbone="no such network")
+    with pytest.raises(ValueError, match="no such network"):
+        method.fit(images, progress=False)
+
+
+def test_gathered_gradients_are_counted_by_the_step(images, tmp_path):
+    def fit():
+        optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        how = {"n_clusters": 3, "epochs": 2, "batch_size": 10, "n_init": 1, "optimizer": optimizer}
+        return deepcluster_tf.Siamese(**how).fit(images, directory=tmp_path, progress=False)
+
+    first = fit()
+    assert [row["iteration"] for row in first.history_] == [4, 8] and first.n_iter_ == 8
+    again = fit()  # to its end already
+    assert again.history_ == first.history_
+    np.testing.assert_array_equal(again.transform(images), first.transform(images))
+
+
+# ---------------------------------------------------------------------- callbacks of one's own
+
+
+class StopAt(keras.callbacks.Callback):
+    def __init__(self, name, step):
+        super().__init__()
+        self.name, self.left = name, step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.name == self.name:
+            self.left -= 1
+            self.model.stop_training |= self.left == 0
+
+
+def test_a_fit_that_a_callback_ends_tells_what_was_done_and_goes_on_whole(images, tmp_path):
+    how = {"max_iterations": 30, "update_interval": 5, "tolerance": 0.0, "optimizer": keras.optimizers.SGD(1e-6)}
+    stopped = deepcluster_tf.DCEC(**{**FEW["DCEC"], **how}).fit(
+        images, progress=False, directory=tmp_path, callbacks=[StopAt("dcec", 2)]
+    )
+    assert stopped.n_iter_ == stopped.history_[-1]["iteration"] < 30 and len(stopped.history_) == 3
+    whole = deepcluster_tf.DCEC(**{**FEW["DCEC"], **how}).fit(images, progress=False, directory=tmp_path)
+    assert [row["iteration"] for row in whole.history_] == list(range(0, 31, 5))
+    at = deepcluster_tf.Autoencoder(n_clusters=3, n_init=1, max_epochs=9, batch_size=10).fit(
+        images, progress=False, callbacks=[StopAt("autoencoder", 1)]
+    )
+    assert at.converged_ is False and at.n_iter_ < 36
+
+
+def test_labels_are_those_of_the_weights_at_the_end(images):
+    class Turn(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            if self.model.name == "dcec":
+                self.model.set_weights([-weights for weights in self.model.get_weights()])
+
+    method = deepcluster_tf.DCEC(**FEW["DCEC"]).fit(images, progress=False, callbacks=[Turn()])
+    np.testing.assert_array_equal(method.labels_, method.predict(images))
+
+
+# ---------------------------------------------------------------------- what is refused before anything is trained
+
+
+def test_what_gives_no_named_numbers_is_no_score(images):
+    with pytest.raises(ValueError, match="score must give named numbers, .* received 0.5"):
+        deepcluster_tf.DCEC(**FEW["DCEC"]).fit(images, score=lambda clusters: 0.5, progress=False)
+
+
+def test_who_is_no_ledger_is_asked_nothing(images):
+    with pytest.raises(ValueError, match="annotator must be an annotation.ledger.Ledger, or None"):
+        deepcluster_tf.VAE(**FEW["VAE"]).fit(images, annotator=object(), progress=False)
+
+
+def test_typical_images_are_of_fits_without_labels(images):
+    labels = np.where(np.arange(40) < 9, np.arange(40) % 3, -1)
+    with pytest.raises(ValueError, match="typical .TYPICAL. has no effect where labels are known"):
+        deepcluster_tf.FixMatch(n_clusters=3, typical=0.3, iterations=1).fit(images, labels, progress=False)
+
+
+def test_single_images_of_four_channels_in_a_dataset_are_to_be_batched():
+    some = np.zeros((5, 8, 8, 4), np.uint8)
+    with pytest.raises(ValueError, match="may be one image or several: batch it"):
+        given.images_of(tf.data.Dataset.from_tensor_slices(some))
+    assert given.images_of(tf.data.Dataset.from_tensor_slices(some).batch(2)).shape == (5, 8, 8, 4)
+
+
+def test_pixels_that_do_not_fit_together_are_refused(images, monkeypatch):
+    monkeypatch.setattr(given, "memory", lambda: 10_000)
+    for method in (
+        deepcluster_tf.Raw(n_clusters=3),
+        deepcluster_tf.Control(n_clusters=3, size=2, reducer="pca"),
+        deepcluster_tf.FixMatch(n_clusters=3, iterations=1),
+    ):
+        with pytest.raises(ValueError, match="all pixels together take .* GiB: expected|all pixels together"):
+            method.fit(images, progress=False)
+
+
+# ---------------------------------------------------------------------- what is left behind
+
+
+def test_what_is_drawn_next_is_not_changed_by_loading(images, tmp_path):
+    method = fitted("DCEC", images)
+    method.save(tmp_path / "model.weights.h5")
+
+    def draw():
+        return random.random(), np.random.rand()  # noqa: NPY002, what a user may have
+
+    keras.utils.set_random_seed(1)
+    expected = draw()
+    keras.utils.set_random_seed(1)
+    pickle.loads(pickle.dumps(method))
+    deepcluster_tf.load(tmp_path / "model.weights.h5")
+    assert draw() == expected
+
+
+def test_a_model_lets_go_of_its_images_after_training(images):
+    held = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            held.append((self.model, self.model.images.shape.as_list()))
+
+    method = deepcluster_tf.Siamese(n_clusters=3, epochs=1, n_init=1, batch_size=10)
+    method.fit(images, progress=False, callbacks=[Look()])
+    assert tf.shape(held[0][0].images).numpy().tolist() == [0, 8, 8, 1]

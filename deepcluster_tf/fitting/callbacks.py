@@ -165,6 +165,11 @@ class FiniteLoss(keras.callbacks.Callback):
             )
 
 
+def iterations_of(rows: list[dict]) -> int:
+    """The iterations behind the rows of a history; 0 without any."""
+    return int(rows[-1]["iteration"]) if rows else 0
+
+
 class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's early stopping on the validation loss, whose best weights and patience survive the process.
 
@@ -179,7 +184,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def begin(self, done: int, history: History) -> None:
         """Take up where the history ends; stop at once if it ended there."""
         self._rows = list(history.rows)
-        self.model.stop_training = bool(self._rows) and len(self._rows) - self._best_row() >= self.patience
+        self.model.stop_training = self.ran_out(self._rows)
 
     def keep_best(self) -> None:
         """Take the best weights, also where the last process died between the last epoch and Keras's own restoring."""
@@ -191,15 +196,16 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         """The epoch, counted from 1, after which training stops if the loss does not fall again."""
         return self.best_epoch + 1 + self.patience
 
-    def _best_row(self) -> int:
-        return int(np.argmin([row["val_loss"] for row in self._rows])) + 1
+    def ran_out(self, rows: list[dict]) -> bool:
+        """Whether the loss has not fallen for as many epochs as the patience, by the rows of a history."""
+        return bool(rows) and len(rows) - _best(rows) >= self.patience
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         if self._rows:
-            self.best_epoch = self._best_row() - 1
+            self.best_epoch = _best(self._rows) - 1
             self.best = self._rows[self.best_epoch]["val_loss"]
-            self.wait = len(self._rows) - self._best_row()
+            self.wait = len(self._rows) - _best(self._rows)
             current = self.model.get_weights()
             load_weights(self._plain(), self.path, checked=True)
             self.best_weights = self.model.get_weights()
@@ -212,3 +218,8 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
     def _plain(self) -> keras.Model:
         return keras.Model(self.model.inputs, self.model.outputs)  # the same layers, without the optimizer
+
+
+def _best(rows: list[dict]) -> int:
+    """The row, counted from 1, of the least validation loss."""
+    return int(np.argmin([row["val_loss"] for row in rows])) + 1

@@ -36,15 +36,19 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.path = Path(path)
         self.seconds = seconds
-        self._saved = time.monotonic()
+        self._saved, self._whole = time.monotonic(), True
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._whole = batch + 1 >= self.params["steps"]  # an epoch that a callback ends is no place to go on from
 
     def on_epoch_end(self, epoch, logs=None):
         if time.monotonic() - self._saved >= self.seconds:
             self.on_train_end()
 
     def on_train_end(self, logs=None):
-        save_weights(self.model, self.path, checked=True)
-        self._saved = time.monotonic()
+        if self._whole:
+            save_weights(self.model, self.path, checked=True)
+            self._saved = time.monotonic()
 
 
 def flat(weights: list[np.ndarray]) -> np.ndarray:
@@ -173,20 +177,22 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
     fit would go on some steps before the place where it stood.
     """
 
-    def build(self, var_list):
-        self.attempts = self.add_variable(
-            (), initializer="zeros", dtype="int", aggregation="only_first_replica", name="attempts"
-        )
-        super().build(var_list)
-
     def apply(self, grads, trainable_variables=None):
         super().apply(grads, trainable_variables)
-        self.attempts.assign_add(1)
+        self._iterations.assign_add(1)  # its own, which Keras leaves at 0
 
 
 def iterations_done(model: keras.Model) -> int:
     """The training iterations behind a compiled model, as its optimizer counts them."""
-    return int(ops.convert_to_numpy(getattr(model.optimizer, "attempts", model.optimizer.iterations)))
+    return int(ops.convert_to_numpy(count_of(model.optimizer)))
+
+
+def count_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that counts an optimizer's steps, each one: Keras's `iterations` counts those that change weights.
+
+    Others change none where gradients overflow 16 bits, or are gathered over several steps.
+    """
+    return optimizer._iterations
 
 
 def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deepcluster_tf import machine
@@ -46,6 +49,17 @@ def require_usual_keras() -> None:
                 f"Keras's {name} is {found}: expected {usual}. Set it, before the package is imported, in keras.json"
                 + (" or by KERAS_BACKEND" if name == "backend" else f" or by keras.config.set_{name}")
             )
+
+
+@contextlib.contextmanager
+def draws_kept() -> Iterator[None]:
+    """Leave what Python and NumPy draw next as it was: networks are made from a seed, of which weights are loaded."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002, the user's own
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 def seed_everything(seed: int) -> None:

@@ -63,6 +63,13 @@ def reordered(images: np.ndarray, order: np.ndarray) -> np.ndarray | Reordered:
     return Reordered(images, order) if is_large(images.nbytes) else images[order]
 
 
+def _on_device(images: np.ndarray) -> tf.Variable | tf.Tensor:
+    """Images as a variable that can be emptied; under a strategy, which would copy it, as a tensor."""
+    if tf.distribute.has_strategy() or isinstance(images, tf.Tensor):
+        return ops.convert_to_tensor(images)
+    return tf.Variable(images, trainable=False, shape=(None, *images.shape[1:]))
+
+
 class ResidentModel(keras.Model):
     """A functional model whose training data stay on the device; `fit` receives row numbers.
 
@@ -80,12 +87,17 @@ class ResidentModel(keras.Model):
             images: (n, height, width, channels), uint8 in 0..255 or float32 in 0..1.
             target: Keras variable (n, n_clusters), the target distribution p, or None for reconstruction alone.
         """
-        self.images = images if is_large(images.nbytes) else ops.convert_to_tensor(images)
+        self.images = images if is_large(images.nbytes) else _on_device(images)
         self.target = target
         self.train_function = self.test_function = None  # a step traced before would go on with what was held before
         inputs, targets, *weights = self._batch(np.arange(1))
         # builds the losses, which a strategy would build from row numbers
         self.compute_loss(x=inputs, y=targets, y_pred=self(inputs), sample_weight=weights[0] if weights else None)
+
+    def release(self) -> None:
+        """Let go of the images when training is over: Keras keeps what a step was traced from for good."""
+        if isinstance(self.images, tf.Variable):
+            self.images.assign(tf.zeros((0, *self.images.shape[1:]), self.images.dtype))
 
     def images_of(self, rows):
         """The images of `rows`, int (batch,): float32 (batch, height, width, channels) in 0..1."""
@@ -98,7 +110,8 @@ class ResidentModel(keras.Model):
             )
             found = tf.numpy_function(read, [rows], source.dtype)
             return to_unit(tf.ensure_shape(found, (*rows.shape, *source.shape[1:])))
-        return to_unit(ops.take(self.images, rows, axis=0))
+        held = self.images.value() if isinstance(self.images, tf.Variable) else self.images
+        return to_unit(ops.take(held, rows, axis=0))
 
     def _batch(self, rows):
         images = self.images_of(rows)

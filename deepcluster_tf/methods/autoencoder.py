@@ -135,5 +135,5 @@ class Autoencoder(EncodingMethod):
             validation=fitting.rows_between(n_train, len(images), self.batch_size),
         )  # fmt: skip
         best.keep_best()
-        self.n_iter_ = self.history_[-1]["iteration"] if self.history_ else 0
-        self.converged_ = bool(model.stop_training)
+        self.n_iter_ = fitting.iterations_of(self.history_)
+        self.converged_ = best.ran_out(self.history_)

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from deepcluster_tf import fitting
 from deepcluster_tf.methods.base import EncodingMethod
+from deepcluster_tf.methods.base.given import require_in_memory
 from deepcluster_tf.settings import setting
 
 
@@ -39,6 +40,8 @@ class Control(EncodingMethod):
     seed: int = setting(0, "of everything random", low=0, high=2_147_483_647)
 
     def _check(self, images):
+        if self.reducer == "pca":
+            require_in_memory(images)
         _, height, width, channels = images.shape
         if height % self.size or width % self.size:
             raise ValueError(f"the scaled size (SCALE) must divide the images' {height}x{width}; received {self.size}")

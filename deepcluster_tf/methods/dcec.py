@@ -35,7 +35,7 @@ from deepcluster_tf import export, fitting, losses, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusteringLayer, slight_view
 from deepcluster_tf.methods.base import Method, part, whole_or_nothing
-from deepcluster_tf.methods.base.given import Images, Labels
+from deepcluster_tf.methods.base.given import Images, Labels, require_score
 from deepcluster_tf.methods.renewal import Score, TargetRenewal
 from deepcluster_tf.settings import setting
 
@@ -228,6 +228,7 @@ class DCEC(Method):
             RuntimeError: all images have fallen into one cluster.
         """
         images, labels = self.check(images, labels)
+        require_score(score, len(images))
         self._callbacks = tuple(callbacks)
         directory = directory and Path(directory)
         start = self._autoencoder
@@ -252,11 +253,11 @@ class DCEC(Method):
             model, rows, self.update_interval, self.max_iterations, directory, "clustering", progress, renewal
         )
         self._callbacks = ()
-        self.labels_ = renewal.assigned
         self.n_iter_ = self.history_[-1]["iteration"]
         self.converged_ = renewal.converged(self.history_[-1])
         self.notices_ = renewal.notices(self.history_)
         self.classes_ = np.where(np.isin(np.arange(self.n_clusters), labels), np.arange(self.n_clusters), -1)
+        self.labels_ = self.predict(images)  # of the weights at the end: optimizers and callbacks may change them there
         return self
 
     def _require_alike(self, images) -> None:
@@ -268,6 +269,9 @@ class DCEC(Method):
         for name in ("embedding_dim", "filters"):
             if (made := self._fitted_with.get(name, getattr(self, name))) != getattr(self, name):
                 raise ValueError(f"the autoencoder has {name}={made}; received {getattr(self, name)}: pretrain it anew")
+        for name in ("encoder", "decoder"):
+            if self._fitted_parts.get(name, getattr(self, name)) is not getattr(self, name):
+                raise ValueError(f"the autoencoder was made with another {name} than is set now: pretrain it anew")
 
     def _clustering_model(self, images):
         embeddings = self.encoder_.output

@@ -9,12 +9,15 @@ Deviations from the paper:
    a VGG-16 on ImageNet, and prints no recipe for images of 32 pixels. PCA keeps 32 of its 128 features;
    the paper's 256 of 4,096.
 2. One optimiser trains all layers; that of the paper's top layer is apart and has no momentum. Here the top layer's
-   momentum is taken away with its weights.
+   momentum is taken away with its weights. The weights' decay is apart from the gradient (Keras's), and so not
+   multiplied by the momentum, as it is in the authors' code.
 3. Empty clusters are refilled inside scikit-learn's k-means, by the images farthest from their centres; the paper
    perturbs another centre.
 4. `head="centers"` begins each epoch with the centres as the top layer, as later versions of the method do, in place of
    random weights.
-5. An epoch has at least 100 steps: few images are drawn several times. A new top layer that is taken away after two
+5. Views are strong ones, with turns and other colours, and see no Sobel filter unless `sobel` says so; the paper cuts
+   and mirrors, after a Sobel filter. There are 100 epochs, where it has hundreds.
+6. An epoch has at least 100 steps: few images are drawn several times. A new top layer that is taken away after two
    steps has taught the network nothing.
 """
 
@@ -120,7 +123,7 @@ class DeepCluster(EncodingMethod):
         pseudo = PseudoLabels(self, top, whiten, images)
         iterations = self.epochs * steps
         self.history_ = self._train(model, rows, steps, iterations, directory, "deepcluster", progress, pseudo)
-        self.n_iter_ = iterations
+        self.n_iter_ = fitting.iterations_of(self.history_)
 
     def _model(self, n: int, draws: int, steps: int):
         images = self.encoder_.input

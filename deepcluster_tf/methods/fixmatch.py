@@ -8,7 +8,8 @@ Deviations from the paper:
 1. A small network and a few thousand steps, for two cores, where the paper has a Wide-ResNet and a million; no moving
    average of the weights, for the learning rate falls to 0.
 2. Three other images for each labelled one, where the paper has seven, and fewer where many labels are known, down to
-   one (`labelled_count`); the threshold is 0.9, not 0.95.
+   one (`labelled_count`); the threshold is 0.9, not 0.95, and the learning rate 0.04, not 0.03. The weights' decay is
+   apart from the gradient (Keras's), and so not multiplied by the momentum, as it is in the paper's code.
 3. Before the threshold an answer is divided by the mean of the answers so far, and multiplied by the shares of the
    classes among the labels, as in ReMixMatch: with few labels one class would swallow others.
 4. Strong views are those of our contrastive methods and an erased rectangle, not RandAugment. A strong view of an image
@@ -34,6 +35,7 @@ from deepcluster_tf import clustering, fitting, losses, machine, networks
 from deepcluster_tf.fitting import checkpoints
 from deepcluster_tf.layers import ClusterHead, random_view
 from deepcluster_tf.methods.base import EncodingMethod, part
+from deepcluster_tf.methods.base.given import require_in_memory
 from deepcluster_tf.networks import to_unit
 from deepcluster_tf.settings import setting
 
@@ -109,6 +111,8 @@ class FixMatch(EncodingMethod):
     def _known(self, images, told, directory, progress) -> tuple[np.ndarray, np.ndarray]:
         """The labels to learn from, int64 (n,), -1 where unknown, and the shares of the classes, float32."""
         labels = everyone = told
+        if (told >= 0).any() and self.typical != self.defaults()["typical"]:
+            raise ValueError("typical (TYPICAL) has no effect where labels are known: leave it out")
         if (told < 0).all():
             place = directory and directory / f"n2d-{self.n_clusters}-seed-{self.seed}.npz"
             make = lambda: self._typical(images, "UMAP and a mixture" if progress else None)
@@ -120,6 +124,7 @@ class FixMatch(EncodingMethod):
         return labels, np.float32(counts / counts.sum())
 
     def _typical(self, images, bar) -> dict[str, np.ndarray]:
+        require_in_memory(images)
         pixels = np.asarray(to_unit(images)).reshape(len(images), -1)
         found = clustering.N2D(n_clusters=self.n_clusters, seed=self.seed).fit(pixels, bar)
         return {"labels": found.labels_, "density": found.density_}
@@ -131,6 +136,8 @@ class FixMatch(EncodingMethod):
     # ------------------------------------------------------------------ learning
 
     def _learn(self, images, directory, progress, strategy):
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            raise ValueError("FixMatch learns on one device, for all see one mean of its answers: expected no strategy")
         told = self._take_labels(self._labels, len(images))
         labels, shares = self._known(images, told, self._shared, progress)
         missing = np.flatnonzero(shares == 0)
@@ -148,7 +155,7 @@ class FixMatch(EncodingMethod):
         model.mean.assign(shares)
         rows = lambda iteration: fitting.shuffled_rows(len(images), batch_size, self.seed, iteration, whole=True)
         self.history_ = self._train(model, rows, EPOCH, self.iterations, directory, "fixmatch", progress)
-        self.n_iter_ = self.iterations
+        self.n_iter_ = fitting.iterations_of(self.history_)
 
     def _model(self, labels, shares, colours: bool) -> MatchingModel:
         images = self.encoder_.input
@@ -182,7 +189,7 @@ class MatchingModel(fitting.ResidentModel):
     """A resident model of labelled images and others, whose labels are its own sure answers on weak views."""
 
     def _batch(self, rows):
-        seed = ops.stack([self.seed, ops.cast(self.optimizer.iterations, "int32")])
+        seed = ops.stack([self.seed, ops.cast(fitting.count_of(self.optimizer), "int32")])
         drawn = tf.random.stateless_uniform((self.count,), seed, 0, len(self.labelled), "int32")
         labelled = ops.take(self.labelled, drawn)
         theirs, others = self.images_of(labelled), self.images_of(rows)

@@ -13,7 +13,7 @@ class NeighborModel(fitting.ResidentModel):
     """A resident model of images and, for each, one of its nearest, drawn by the seed and the iteration alone."""
 
     def _batch(self, rows):
-        seed = ops.stack([self.seed, ops.cast(self.optimizer.iterations, "int32")])
+        seed = ops.stack([self.seed, ops.cast(fitting.count_of(self.optimizer), "int32")])
         drawn = tf.random.stateless_uniform(ops.shape(rows), seed, 0, self.nearest.shape[1], "int32")
         theirs = tf.gather(ops.take(self.nearest, rows, axis=0), drawn, batch_dims=1)
         inputs = [self.images_of(which) for which in (rows, theirs)]

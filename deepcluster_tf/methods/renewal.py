@@ -88,7 +88,7 @@ class TargetRenewal(keras.callbacks.Callback):
         logs.update(self._renew())
         row = {"iteration": checkpoints.iterations_done(self.model), **logs}
         self.changes.append(row["changed"])
-        self.model.stop_training = self.converged(row) or self.stalled()
+        self.model.stop_training |= self.converged(row) or self.stalled()  # a callback may have set it
         self._report(row)
 
     @staticmethod

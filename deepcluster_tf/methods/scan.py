@@ -9,10 +9,12 @@ Deviations from the paper:
    a frozen backbone, learn ten times faster than the paper's 0.0001: of the two rates the loss is lower. Embeddings of
    the contrastive encoder are scaled first, to values of a mean deviation of 1: their length is free, and where it is
    small, heads learn little and move the encoder much.
+   It learns with a temperature of 0.2, in batches of 256 and for 100 epochs; the paper has 0.1, 512 and 500.
 2. With a frozen backbone the heads see features, and only they learn: nothing is moved in clustering, and in
    self-labelling every second value is dropped instead. On few images they take 500 steps at least.
 3. Several heads learn side by side, and the one is kept whose loss over all images, not moved, is least; the paper does
    so for checkpoints. The entropy weighs 1 in that loss, as in the paper's validation.
+   Batches of clustering have 1,000 images, not 128; self-labelling has 50 epochs, not 200; no weights are decayed.
 4. Where self-labelling empties a cluster, the network and head of the stage before are kept; the paper goes on.
 5. Known labels, where some are given, take the place of the neighbour's assignment, as SDCEC sets rows of its target,
    and of the pseudo-label in self-labelling; the heads begin towards the mean embeddings of their classes, as SDCEC's
@@ -307,7 +309,7 @@ class SCAN(BackboneMethod):
         rows = lambda iteration: fitting.shuffled_rows(len(data), batch_size, self.seed, iteration, whole=True)
         history = self._train(model, rows, steps, epochs * steps, place, stage, progress)
         self.history_ += [{"stage": stage, **row} for row in history]
-        self.n_iter_ += epochs * steps
+        self.n_iter_ += fitting.iterations_of(history)
         if place and history:
             copy(place / "history.csv", directory / f"{stage}.csv")
 

@@ -203,7 +203,7 @@ class Siamese(EncodingMethod):
         self.history_ = self._train(
             model, rows, steps, self.epochs * steps, directory, self.comparison, progress, curve
         )
-        self.curve_, self.n_iter_, self.converged_ = curve.rows, self.epochs * steps, None
+        self.curve_, self.n_iter_, self.converged_ = curve.rows, fitting.iterations_of(self.history_), None
         others = {"matrix": batch_size, "all": 2 * batch_size - 1}[self.negatives]
         self._guessing = np.log(others if self.comparison == "contrastive" else 2)
 

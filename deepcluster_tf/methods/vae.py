@@ -203,6 +203,8 @@ class VAE(Method):
             FloatingPointError: the loss is no longer a number.
         """
         images = self.check(images)
+        if annotator is not None and not hasattr(annotator, "class_names"):
+            raise ValueError(f"annotator must be an annotation.ledger.Ledger, or None; received {annotator!r}")
         if annotator is not None and self.gamma:
             self.require_epochs_with_names()
             if len(annotator.class_names) != self.n_classes:
@@ -228,7 +230,7 @@ class VAE(Method):
         )
         self._callbacks = ()
         self.readings_, self.centers_ = readings.rows, naming.centers
-        self.n_iter_, self.converged_ = self.epochs * steps, None
+        self.n_iter_, self.converged_ = fitting.iterations_of(self.history_), None
         self.annotations_ = annotator.shown(self.epochs) if annotator else 0
         self.class_names_ = tuple(annotator.class_names) if annotator else ()
         self.labels_ = self.predict(images)

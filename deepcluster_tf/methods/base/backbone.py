@@ -53,13 +53,18 @@ class BackboneMethod(EncodingMethod):
         self._own_backbone, self.backbone = network, "own"
         return self
 
+    @property
+    def _own(self) -> keras.Model | None:
+        """The user's network, where the setting says that it is seen through: another name may have been set since."""
+        return self._own_backbone if self.backbone == "own" else None
+
     def _require_backbone(self) -> None:
-        if self._own_backbone is None:
+        if self._own is None:
             networks.require_backbone(self.backbone)
 
     def _build_backbone(self, image_shape, pretrained: bool) -> keras.Model:
-        if self._own_backbone is not None:
-            return networks.own_backbone(self._own_backbone, image_shape, self.backbone_side)
+        if self._own is not None:
+            return networks.own_backbone(self._own, image_shape, self.backbone_side)
         return networks.backbone(self.backbone, image_shape, self.backbone_side, pretrained=pretrained)
 
     def to_count(self, images: np.ndarray, shared: Path, progress: bool) -> tuple[str, np.ndarray]:
@@ -84,8 +89,8 @@ class BackboneMethod(EncodingMethod):
     def _place(self):
         """The folder of what all fits with this backbone have in common; None where nothing is kept."""
         which = self.backbone
-        if self._own_backbone is not None:
-            which += f"-{parts.describe(self._own_backbone)[:8]}"  # the same weights may be of other layers
+        if self._own is not None:
+            which += f"-{parts.describe(self._own)[:8]}"  # the same weights may be of other layers
         return self._shared and self._shared / f"{which}-{self.backbone_side or 'native'}"
 
     def __sklearn_clone__(self):

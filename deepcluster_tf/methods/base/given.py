@@ -45,6 +45,12 @@ def require_how(how: dict) -> None:
         require_utf8(folder or "")
 
 
+def require_score(score, n: int) -> None:
+    """Refuse what does not make named numbers of clusters, before anything is trained; raises ValueError."""
+    if score is not None and not isinstance(found := score(np.zeros(n, np.int64)), dict):
+        raise ValueError(f"score must give named numbers, such as {{'acc': 0.9}}; received {found!r}")
+
+
 def require_in_memory(images: np.ndarray) -> None:
     """Refuse images whose pixels cannot be looked at all together; raises ValueError."""
     needed, there = 4 * images.size, memory()
@@ -115,6 +121,11 @@ def _of_dataset(given) -> np.ndarray:
     first, held, size, count, file = None, [], 0, 0, None
     for each in given.as_numpy_iterator():
         part = np.asarray(each[0] if isinstance(each, tuple) else each)
+        if part.ndim == 3 and part.shape[-1] in (2, 4):  # an image with as many channels, or grey ones as narrow
+            raise ValueError(
+                f"a Dataset gives {part.shape}, which may be one image or several: batch it, as (n, height, width, "
+                "channels)"
+            )
         if part.ndim == 3 and part.shape[-1] not in (1, 3):  # a batch of grey images, and no image with channels
             part = part[..., None]
         part = part if part.ndim == 4 else part[None]

@@ -37,6 +37,7 @@ def whole_or_nothing(fit: Fit) -> Fit:
             with networks.mixed():
                 found = fit(self, *args, **how)
             self._fitted_with = self.get_settings()
+            self._fitted_parts = {name: getattr(self, name) for name in parts.names(type(self))}
             return found
         except BaseException:
             vars(self).clear()
@@ -65,7 +66,9 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
 
     _callbacks = ()  # the user's, while a fit goes on
 
-    _fitted_with: dict = {}  # the settings of the networks that are there, from which `set_params` may have moved on
+    # the settings, and the user's own parts, of the networks that are there, from which `set_params` may have moved on
+    _fitted_with: dict = {}
+    _fitted_parts: dict = {}
 
     _kept = ()  # what `load` leaves beside settings and the user's own parts
 
@@ -239,7 +242,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         return {
             "method": type(self).__name__,
             "settings": {**now, **self._fitted_with, **chosen},
-            "own": [name for name in ("encoder", "decoder") if getattr(self, name, None) is not None],
+            "own": [name for name in ("encoder", "decoder") if self._fitted_parts.get(name) is not None],
             "image_shape": list(self.encoder_.input_shape[1:]),
             "learned": {name: np.asarray(getattr(self, name)).tolist() for name in self._learned},
         }
@@ -260,7 +263,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"{path} does not say of which images it is: expected their image_shape beside it")
         self._forget()
         self._take_learned(about.get("learned", {}))
-        self._build(tuple(image_shape or about["image_shape"]))
+        with fitting.draws_kept():
+            self._build(tuple(image_shape or about["image_shape"]))
         checkpoints.load_weights(self._whole(), path)
         return self
 
@@ -279,7 +283,7 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
         """What pickle, joblib and deepcopy keep: settings, what `fit` found, and the weights of the networks."""
         if not hasattr(self, "encoder_"):
             return {"attributes": vars(self).copy()}
-        own = parts.names(type(self))
+        own = [*parts.names(type(self)), "_fitted_parts"]
         attributes = {name: value for name, value in vars(self).items() if name in own or _is_plain(value)}
         weights = self._whole().get_weights()
         return {"attributes": attributes, "weights": weights, "image_shape": self.encoder_.input_shape[1:]}
@@ -287,8 +291,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state["attributes"])
         if "weights" in state:
-            vars(self).update(self._fitted_with)
-            with networks.mixed():
+            vars(self).update({**self._fitted_with, **self._fitted_parts})
+            with networks.mixed(), fitting.draws_kept():
                 self._build(state["image_shape"])
             self._whole().set_weights(state["weights"])
             vars(self).update(state["attributes"])
@@ -349,5 +353,8 @@ class Method(Settings, ClusterMixin, TransformerMixin, BaseEstimator):
                 callback.set_model(model)
                 callback.begin(done, history)
             own = [fitting.Draws(), fitting.FiniteLoss(), *callbacks, history, bar, *keepers]
-            fitting.train(model, rows, steps, iterations, done, [*own, *self._callbacks], validation)
+            try:
+                fitting.train(model, rows, steps, iterations, done, [*own, *self._callbacks], validation)
+            finally:
+                model.release()
         return history.rows

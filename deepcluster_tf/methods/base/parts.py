@@ -33,8 +33,32 @@ def describe(given: object) -> str:
         about, weights = given.get_config(), [np.ravel(each) for each in given.get_weights()]
     else:
         about, weights = keras.optimizers.serialize(given), []
-    text = json.dumps(about, sort_keys=True, default=str).encode()
+    text = json.dumps(_without_names(about), sort_keys=True, default=str).encode()
     return checkpoints.digest(np.concatenate([np.frombuffer(text, np.uint8), *weights]))[:16]
+
+
+def _without_names(about: object) -> object:
+    """A configuration whose objects are called by their order: Keras counts their names up from one to the next."""
+    found: dict[str, str] = {}
+
+    def look(value):
+        if isinstance(value, dict):
+            if isinstance(value.get("name"), str):
+                found.setdefault(value["name"], f"object {len(found)}")
+            value = list(value.values())
+        if isinstance(value, list | tuple):
+            for each in value:
+                look(each)
+
+    def renamed(value):
+        if isinstance(value, dict):
+            return {key: renamed(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [renamed(each) for each in value]
+        return found.get(value, value) if isinstance(value, str) else value
+
+    look(about)
+    return renamed(about)
 
 
 def require_optimizer(given: object) -> None:
@@ -65,6 +89,7 @@ def network(given: keras.Model, what: str, shape: tuple[int, ...], gives: tuple[
         raise ValueError(f"{what} is a {type(given).__name__}: {expected}")
     try:
         if not given.built:
+            given = keras.models.clone_model(given)
             given.build((None, *shape))
         takes = given.input_shape[1:]
         if len(takes) != len(shape) or any(mine not in (None, theirs) for mine, theirs in zip(takes, shape)):
