@@ -79,7 +79,7 @@ def test_own_images_without_labels_few_and_many_clusters(tmp_path, monkeypatch):
     sampled = running.run(experiment, {"sample": 5}, **how, quick=True)
     assert (pd.read_csv(sampled["directory"] / "clusters.csv")["kmeans"] == -1).sum() == 4
     drawn = drawing.own(tmp_path / "results")
-    assert [path.name for path in drawn] == ["searches.png"]
+    assert drawn == [of["directory"] / "searches.png" for of in (result, sampled)]
 
 
 def test_a_sample_may_lack_a_class(tmp_path, monkeypatch):

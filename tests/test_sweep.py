@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from deepcluster_tf.command import commands
-from deepcluster_tf.experiments import TABLES, Row, Table, remote, results, sweep
+from deepcluster_tf.experiments import TABLES, Row, Table, remote, results, running, sweep
 from deepcluster_tf.files import read_json
 
 REPOSITORY = Path(__file__).parents[1]
@@ -145,12 +145,18 @@ def test_packages_are_those_of_the_rows_that_are_left(here):
 def test_what_a_node_has_kept_of_other_code_is_made_anew(here, monkeypatch):
     monkeypatch.setattr(results, "ROOT", results.ROOT)
     monkeypatch.setattr("deepcluster_tf.fitting.start", lambda: None)
-    commits = []
+    usual, forced = running.run, []
+
+    def run(*of, force, **how):
+        forced.append(force)
+        return usual(*of, **how)
+
+    monkeypatch.setattr(running, "run", run)
     for commit in ("old", "old", "new"):
         monkeypatch.setenv("DEEPCLUSTER_COMMIT", commit)
         files = remote.carry_out("digits-raw", {"n_init": 1}, str(here / "shared"), None)
-        commits.append((json.loads(files["result.json"])["git_commit"], files["result.json"]))
-    assert [commit for commit, _ in commits] == ["old", "old", "new"] and commits[0] == commits[1]
+        assert json.loads(files["result.json"])["git_commit"] == "old"
+    assert forced == [False, False, True]
 
 
 def test_paths_for_nodes_are_seen_from_their_folders(here):
