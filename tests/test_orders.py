@@ -107,6 +107,16 @@ def test_clustering_on_another_encoder_goes_on_from_no_other(images, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(images), first.predict_proba(images))
 
 
+@pytest.mark.parametrize("name", ["SCAN", "DEC"])
+def test_a_folder_of_another_seed_is_refused_before_the_pretext(name, images, tmp_path, monkeypatch):
+    few = {**FEW["SCAN"], "heads": 1} if name == "SCAN" else {"n_clusters": 3, "n_init": 1, "epochs": 1}
+    how = {**few, "network": "small", "pretext_epochs": 1}
+    getattr(deepcluster_tf, name)(**how).fit(images, directory=tmp_path, progress=False)
+    monkeypatch.setattr("deepcluster_tf.methods.pretext.learn", lambda *_: pytest.fail("trained"))
+    with pytest.raises(ValueError, match="clustering holds the fit of other seed: expected a new folder"):
+        getattr(deepcluster_tf, name)(**how, seed=1).fit(images, directory=tmp_path, progress=False)
+
+
 def test_names_in_another_order_go_on_from_no_other(images, tmp_path):
     class Namer:
         def annotate(self, questions, given):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -217,19 +218,37 @@ def claim(directory: Path, settings: dict, **arrays: np.ndarray) -> None:
     if path.exists() or any(directory.glob("*.weights.h5.sha256")):  # of which it must say what fit they are of
         verify(path)
         theirs = read_json(path)
-        differs = [key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)]
-        if differs:
-            said = [
-                f"{key} ({theirs.get(key)}, not {mine.get(key)})" if key == "processors" else key for key in differs
-            ]
-            raise ValueError(
-                f"{directory} holds the fit of other {', '.join(sorted(said))}: expected a new folder or the "
-                "same settings and data. Remove it, or name another"
-            )
+        _require_same(directory, mine, theirs, mine.keys() | theirs.keys())
         sweep(directory)
         return
     with replacing(path, checked=True) as part:
         part.write_text(json.dumps(mine, indent=1))
+
+
+def expect(directory: Path | None, **settings) -> None:
+    """Refuse a folder of another fit as `claim` will, by some settings, before what leads there is trained for hours.
+
+    Args:
+        directory: the one to be claimed, or None.
+        settings: of those that will be.
+
+    Raises:
+        ValueError: the folder belongs to a fit of others.
+    """
+    path = directory and directory / "fit.json"
+    if path and path.exists():
+        verify(path)
+        _require_same(directory, settings, read_json(path), settings.keys())
+
+
+def _require_same(directory: Path, mine: dict, theirs: dict, keys: Iterable[str]) -> None:
+    differs = [key for key in keys if mine.get(key) != theirs.get(key)]
+    if differs:
+        said = [f"{key} ({theirs.get(key)}, not {mine.get(key)})" if key == "processors" else key for key in differs]
+        raise ValueError(
+            f"{directory} holds the fit of other {', '.join(sorted(said))}: expected a new folder or the "
+            "same settings and data. Remove it, or name another"
+        )
 
 
 def digest(array: np.ndarray) -> str:

@@ -102,6 +102,7 @@ class DEC(EncodingMethod):
 
     def _learn(self, images, directory, progress, strategy):
         labels = self._take_labels(self._labels, len(images))
+        checkpoints.expect(directory and directory / "clustering", seed=self.seed, n_clusters=self.n_clusters)
         start = self._pretext()
         self._pretext_seconds = pretext.learn(start, images, self._shared, progress, strategy, self._callbacks)
         self._take(start)

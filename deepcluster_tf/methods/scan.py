@@ -169,6 +169,7 @@ class SCAN(BackboneMethod):
     def _learn(self, images, directory, progress, strategy):
         self._labels = self._take_labels(self._labels, len(images))
         self.stages_, self._found = [], []
+        checkpoints.expect(directory and directory / "clustering", seed=self.seed, n_clusters=self.n_clusters)
         data = self._make_features(images, progress) if self._frozen else self._contrast(images, progress, strategy)
         self._build_assigners()
         z = self.transform(images)
