@@ -117,7 +117,7 @@ class Siamese(EncodingMethod):
         """Refuse settings out of range, before there are data; raises ValueError."""
         super().check_settings()
         contrastive = [(name, "contrastive") for name in ("temperature", "projector", "negatives")]
-        for name, comparison in (("regularisation", "dot"), *contrastive):
+        for name, comparison in (("regularisation", "dot"), ("units", "layers"), *contrastive):
             if self.comparison != comparison and getattr(self, name) != self.defaults()[name]:
                 raise ValueError(f"{name} has no effect on comparison={self.comparison}: leave it out")
 
